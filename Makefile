@@ -1,0 +1,32 @@
+# Every verb is one line; `make` prints them. UV_* and PYTHON can be set from outside.
+.DEFAULT_GOAL := help
+.PHONY: help up down train test check bench
+PYTHON ?= python3
+export UV_COMPILE_BYTECODE := 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SLIPWAY := .venv/bin/slipway
+
+help: ## Print these lines
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+up: .venv ## Train, gate, package, roll out on this machine, prove it, print the URL
+	@$(SLIPWAY) up
+
+train: .venv ## Run the pipeline: dvc repro
+	@.venv/bin/dvc repro
+
+down: .venv ## Stop what runs on this machine
+	@$(SLIPWAY) down
+
+test: .venv ## Set everything up and run the tests
+	@.venv/bin/pytest
+
+check: .venv ## Run every check of pre-commit on every file
+	@.venv/bin/pre-commit run --all-files
+
+bench: .venv ## Print the figures of docs/benchmarks.md
+	@.venv/bin/python -m bench
+
+.PHONY: .venv
+.venv:
+	@sh bootstrap.sh $(PYTHON)
