@@ -1,0 +1,1 @@
+"""Slipway releases machine-learning models the way a good team releases code."""
