@@ -1,0 +1,17 @@
+"""Where a slot's process stands: proven but unseen, live at the front door, or on its way out."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Door:
+    """State that the server changes and the application reports.
+
+    Every process has a side door of its own, on a loopback port, from the start. The front door is the socket
+    that the service manager holds and that blue and green share.
+    """
+
+    open: bool = False
+    """Accepting at the front door."""
+    stopping: bool = False
+    """Answering what has come, with `Connection: close`; accepting nothing new."""
