@@ -1,0 +1,1 @@
+"""What a release is: git and files, never a host."""

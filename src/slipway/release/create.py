@@ -1,0 +1,125 @@
+"""Makes a release: an annotated tag on a commit whose every byte can be had, and nothing where one cannot."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from semver import Version
+
+from slipway.errors import Refused
+from slipway.params import Params
+from slipway.release import objects, pins
+from slipway.release.git import Repository, Tag, TagExistsError
+from slipway.release.names import FIRST, ReleaseName
+from slipway.release.pins import Pins
+
+
+class Made(NamedTuple):
+    """A release that has just been made, and why it has this version."""
+
+    name: ReleaseName
+    why: str
+
+
+def releases(repository: Repository, model: str) -> dict[ReleaseName, Tag]:
+    """All releases of a model, the oldest version first."""
+    named = [(ReleaseName.from_tag(tag.name, model), tag) for tag in repository.tags(f"{model}@v*")]
+    return dict(sorted((name, tag) for name, tag in named if name is not None))
+
+
+def next_version(repository: Repository, model: str, new: Pins) -> tuple[Version, str]:
+    """The version that the next release should have, and the reason.
+
+    Compared with the highest release: another contract is a major release, another model a minor one, and
+    the same model (with another runtime, or other code around it) a patch.
+    """
+    existing = releases(repository, model)
+    if not existing:
+        return FIRST, "the first release"
+    highest = list(existing)[-1]
+    old = pins.at(repository, highest.tag, model)
+    if old.contract != new.contract:
+        return highest.version.bump_major(), f"the contract differs from {highest.label}'s"
+    if old.model != new.model:
+        return highest.version.bump_minor(), f"the model differs from {highest.label}'s"
+    return highest.version.bump_patch(), f"the model is {highest.label}'s"
+
+
+def release(repository: Repository, settings: Params, version: str | None, now: datetime) -> Made:
+    """Tag the current commit as a release.
+
+    Raises:
+        Refused: The work tree is dirty, a gate fails, the lock is stale, an object is not in the DVC remote,
+            or the tag exists. Nothing has been written then.
+        InputError: There is no commit yet, or it lacks a file that a release needs.
+    """
+    model = settings.model.name
+    repository.head()
+    _refuse_dirty_tree(repository)
+    found = pins.at(repository, "HEAD", model)
+    _refuse_failed_gate(found, settings)
+    _refuse_stale_lock(repository)
+    existing = releases(repository, model)
+    _refuse_second_release(found, existing)
+    if version is None:
+        chosen, why = next_version(repository, model, found)
+        name = ReleaseName(model, chosen)
+    else:
+        name, why = ReleaseName.parse(version, model), "as asked"
+    if name in existing:
+        by = existing[name]
+        raise Refused(
+            f"{name.tag} exists: {by.by} made it on {by.at:%Y-%m-%d %H:%M}, at {by.commit[:7]}",
+            next_command="slipway release",
+        )
+    _refuse_missing_objects(repository, found)
+    validation = found.metrics["validation"]
+    title = f"{name.label}: recall {validation['recall']:.3f}, ROC AUC {validation['roc_auc']:.3f}; {why}"
+    body = f"bundle sha256 {found.bundle.sha256}\nruntime sha256 {found.runtime.sha256}"
+    after = max((tag.at for tag in existing.values()), default=None)
+    try:
+        repository.tag(name.tag, found.commit, f"{title}\n\n{body}", now, after)
+    except TagExistsError as error:
+        raise Refused(f"{name.tag} was not made: {error}", next_command="slipway release") from error
+    return Made(name, why)
+
+
+def _refuse_dirty_tree(repository: Repository) -> None:
+    if changes := repository.changes():
+        shown = ", ".join(changes[:5]) + (", ..." if len(changes) > len(changes[:5]) else "")
+        raise Refused(
+            f"the work tree differs from the commit: {shown}", next_command="git add --all && git commit"
+        )
+
+
+def _refuse_failed_gate(found: Pins, settings: Params) -> None:
+    from slipway.pipeline.evaluate import gates  # noqa: PLC0415 - scikit-learn takes a second to import
+
+    if failed := gates(found.metrics, settings.evaluate.gates):
+        raise Refused(
+            "\n".join(["the model misses its success criteria:", *(f"  {line}" for line in failed)]),
+            next_command="change params.yaml, then dvc repro",
+        )
+
+
+def _refuse_stale_lock(repository: Repository) -> None:
+    if changed := objects.changed_stages(repository.root):
+        lines = [f"  {stage}: {', '.join(paths)}" for stage, paths in changed.items()]
+        raise Refused(
+            "\n".join(["dvc.lock is stale; these stages have changed:", *lines]), next_command="dvc repro"
+        )
+
+
+def _refuse_second_release(found: Pins, existing: dict[ReleaseName, Tag]) -> None:
+    for name, tag in existing.items():
+        if tag.commit == found.commit:
+            raise Refused(
+                f"this commit is already released as {name.tag}",
+                next_command=f"slipway deploy local {name.label}",
+            )
+
+
+def _refuse_missing_objects(repository: Repository, found: Pins) -> None:
+    wanted = (found.bundle, found.runtime, found.acceptance)
+    if missing := objects.missing_from_remote(repository.root, wanted):
+        paths = ", ".join(pin.path for pin in missing)
+        raise Refused(f"the DVC remote lacks {paths}", next_command="dvc push")

@@ -1,0 +1,147 @@
+"""The git repository, by the commands that a person would type."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from slipway.errors import InputError, MachineError, SlipwayError
+
+_FIELDS = (
+    "%(refname:lstrip=2)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00%(contents)%01"
+)
+_SHA_LENGTH = 40
+_FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
+
+
+class Tag(NamedTuple):
+    """An annotated tag."""
+
+    name: str
+    commit: str
+    at: datetime
+    by: str
+    message: str
+
+
+class GitError(SlipwayError):
+    """Git refused."""
+
+
+class TagExistsError(GitError):
+    """Somebody else made the tag first."""
+
+
+class Repository:
+    """A git repository with a work tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def here(cls) -> "Repository":
+        """The repository around the working directory.
+
+        Raises:
+            InputError: There is none, or it is none of Slipway's.
+        """
+        try:
+            top = _run(["git", "rev-parse", "--show-toplevel"], Path())
+        except GitError:
+            raise InputError("this is not a git repository", next_command="git clone ...") from None
+        root = Path(top.strip())
+        for needed in ("params.yaml", "dvc.yaml"):
+            if not (root / needed).is_file():
+                raise InputError(f"{root} has no {needed}, so it is not a release repository")
+        return cls(root)
+
+    def head(self) -> str:
+        """Sha of the current commit.
+
+        Raises:
+            InputError: There is no commit yet.
+        """
+        try:
+            return self._git("rev-parse", "--verify", "HEAD").strip()
+        except GitError:
+            raise InputError("there is no commit yet", next_command="git commit") from None
+
+    def changes(self) -> list[str]:
+        """Paths that differ from the commit or are unknown to git."""
+        status = self._git("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")
+        return [entry[3:] for entry in status.split("\0") if entry]
+
+    def tags(self, pattern: str) -> list[Tag]:
+        """Annotated tags whose names match a glob."""
+        listed = self._git("for-each-ref", f"--format={_FIELDS}", f"refs/tags/{pattern}")
+        return [
+            Tag(name, commit[:_SHA_LENGTH], datetime.fromtimestamp(int(at)).astimezone(), by, message.strip())
+            for name, commit, at, by, message in (
+                record.strip("\n").split("\0") for record in listed.split("\1") if record.strip()
+            )
+            if at
+        ]
+
+    def resolve(self, revision: str) -> str | None:
+        """Sha of the commit that a revision names, or None."""
+        try:
+            return self._git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
+        except GitError:
+            return None
+
+    def read(self, revision: str, path: str) -> str | None:
+        """Text of a file at a revision, or None where it is not there."""
+        try:
+            return self._git("show", f"{revision}:{path}")
+        except GitError:
+            return None
+
+    def tag(self, name: str, commit: str, message: str, now: datetime, after: datetime | None) -> None:
+        """Make an annotated tag, dated `now`, or a second after `after` where that is later.
+
+        GTO tells the current tag by its date, so a date must never be before the previous one's.
+
+        Raises:
+            TagExistsError: A tag of this name exists.
+            GitError: Git cannot make it: it knows no author, or cannot sign.
+        """
+        date = max(now, after + timedelta(seconds=1)) if after else now
+        try:
+            self._git(
+                "tag", "--annotate", "--message", message, name, commit,
+                environment={"GIT_COMMITTER_DATE": f"{int(date.timestamp())} +0000"},
+            )  # fmt: skip
+        except GitError as error:
+            if self.resolve(f"refs/tags/{name}"):
+                raise TagExistsError(str(error)) from error
+            raise GitError(str(error), next_command="slipway doctor") from error
+
+    def _git(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
+        return _run(["git", *arguments], self.root, environment)
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without what would lead to another repository than the one around the folder."""
+    return {key: value for key, value in os.environ.items() if key not in _FOREIGN}
+
+
+def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**_inherited(), "LC_ALL": "C", **(environment or {})},
+            check=False,
+            capture_output=True,
+            # A message may be in any encoding.
+            encoding="utf-8",
+            errors="replace",
+        )
+    except FileNotFoundError:
+        raise MachineError("git is not on PATH", next_command="slipway doctor") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise GitError(f"`{' '.join(command[:3])}` failed: {reason[0].removeprefix('fatal: ')}")
+    return done.stdout

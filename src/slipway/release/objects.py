@@ -1,0 +1,116 @@
+"""The bytes behind a pin, from DVC's cache or remote, never handed on without their digest checked."""
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.bundle import sha256
+from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused
+from slipway.release.pins import Pin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dvc.repo import Repo
+
+
+def obtain(root: Path, pin: Pin) -> Path:
+    """The file in DVC's cache that holds a pin's bytes, fetched from the remote where it is not there.
+
+    Raises:
+        MachineError: It is neither in the cache nor in the remote, or the remote does not answer.
+        Refused: Its bytes are not those that git promises.
+    """
+    with _dvc(root) as repo:
+        cached = Path(repo.cache.local.oid_to_path(pin.md5))
+        if not cached.is_file():
+            _fetch(repo, pin)
+    check(cached, pin, next_command=f"rm -f {cached}, then the same command again")
+    return cached
+
+
+def check(file: Path, pin: Pin, next_command: str) -> None:
+    """Compare a file's bytes with what git promises: the manifest's sha256 or, where there is none, DVC's md5.
+
+    Raises:
+        Refused: They differ; Corrupt where the manifest tells.
+    """
+    what = f"{pin.path} ({file})"
+    if pin.sha256 is not None:
+        if (actual := sha256(file)) != pin.sha256:
+            raise Corrupt(what, expected=pin.sha256, actual=actual, next_command=next_command)
+    elif (actual := _md5(file)) != pin.md5:
+        raise Refused(f"{what} is corrupt: expected md5 {pin.md5}, found {actual}", next_command=next_command)
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def missing_from_remote(root: Path, pins: Iterable[Pin]) -> list[Pin]:
+    """The pins whose objects are not in the default remote.
+
+    Raises:
+        MachineError: The remote does not answer.
+    """
+    from dvc.exceptions import DvcException  # noqa: PLC0415 - DVC takes a second to import
+    from dvc_data.hashfile.hash_info import HashInfo  # noqa: PLC0415
+
+    wanted = {HashInfo("md5", pin.md5): pin for pin in pins}
+    with _dvc(root) as repo:
+        try:
+            found = repo.cloud.status(set(wanted))
+        except (DvcException, OSError) as error:
+            raise MachineError(f"the DVC remote does not answer: {error}") from error
+    return [wanted[each] for each in wanted if each in found.missing | found.new]
+
+
+def changed_stages(root: Path) -> dict[str, list[str]]:
+    """Stages whose outputs are not what `dvc.lock` says, or whose inputs have changed since, with the paths."""
+    with _dvc(root) as repo:
+        # DVC names a stage as seen from the working directory: `../dvc.yaml:train`.
+        return {stage.rpartition(":")[2]: sorted(_paths(changes)) for stage, changes in repo.status().items()}
+
+
+def _paths(changes: Iterable[object]) -> set[str]:
+    """The paths in DVC's account of a stage: a list of `{"changed deps": {path: how}}` and the like."""
+    paths: set[str] = set()
+    for change in changes:
+        for kind, what in change.items() if isinstance(change, dict) else [(change, None)]:
+            paths |= {str(path) for path in what} if isinstance(what, dict) else {str(kind)}
+    return paths
+
+
+def _fetch(repo: "Repo", pin: Pin) -> None:
+    from dvc.exceptions import DvcException  # noqa: PLC0415 - DVC takes a second to import
+    from dvc_data.hashfile.hash_info import HashInfo  # noqa: PLC0415
+
+    try:
+        repo.cloud.pull({HashInfo("md5", pin.md5)})
+    except (DvcException, OSError) as error:
+        raise MachineError(f"{pin.path} cannot be fetched from the DVC remote: {error}") from error
+    if not Path(repo.cache.local.oid_to_path(pin.md5)).is_file():
+        raise MachineError(
+            f"{pin.path} (md5 {pin.md5}) is neither in DVC's cache nor in its remote",
+            next_command="dvc push, where the release was made",
+        )
+
+
+@contextmanager
+def _dvc(root: Path) -> "Iterator[Repo]":
+    from dvc.exceptions import DvcException  # noqa: PLC0415 - DVC takes a second to import
+    from dvc.lock import LockError  # noqa: PLC0415
+    from dvc.repo import Repo  # noqa: PLC0415
+
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except LockError as error:
+        raise Locked(
+            f"another DVC command is at it in {root}", next_command="wait, then the same command again"
+        ) from error
+    except DvcException as error:
+        raise InputError(f"DVC: {error}", next_command="dvc status") from error

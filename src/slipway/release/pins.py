@@ -1,0 +1,117 @@
+"""What a commit, or the work tree, pins: the bytes of bundle and runtime, and what is known of the model."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from slipway.errors import InputError
+from slipway.release.git import Repository
+
+
+class Pin(NamedTuple):
+    """One object that DVC stores."""
+
+    name: str
+    """Of the artefact in `dvc.yaml`."""
+    path: str
+    md5: str
+    """DVC's address of it."""
+    sha256: str | None
+    """What its bytes must hash to; None where no record in git tells."""
+
+
+class Pins(NamedTuple):
+    """Everything that a release consists of, by digest."""
+
+    commit: str
+    bundle: Pin
+    runtime: Pin
+    acceptance: Pin
+    contract: str
+    """Digest of the contract."""
+    model: str
+    """Digest of `model.onnx`."""
+    metrics: dict[str, dict[str, float]]
+    """By part: train, validation, baseline."""
+
+
+def at(repository: Repository, revision: str, model: str) -> Pins:
+    """What `revision` pins.
+
+    Raises:
+        InputError: The revision lacks a file that a release needs, or one of them cannot be read.
+    """
+    commit = repository.resolve(revision)
+    if commit is None:
+        raise InputError(f"there is no revision {revision}")
+    return _read(commit, model, revision, lambda path: repository.read(commit, path))
+
+
+def in_work_tree(repository: Repository, model: str) -> Pins:
+    """What the work tree pins.
+
+    Raises:
+        InputError: The pipeline has not run.
+    """
+
+    def read(path: str) -> str | None:
+        file = repository.root / path
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    return _read(repository.head(), model, "the work tree", read)
+
+
+def _read(commit: str, model: str, where: str, read: Callable[[str], str | None]) -> Pins:
+    try:
+        return _pins(commit, model, where, read)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{where}: dvc.yaml, dvc.lock, manifest.json or runtime.json is not as the pipeline writes it: {error!r}",
+            next_command="dvc repro --force",
+        ) from error
+
+
+def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]) -> Pins:
+    def need(path: str) -> dict[str, Any]:
+        text = read(path)
+        if text is None:
+            raise InputError(f"{where} has no {path}", next_command="dvc repro")
+        try:
+            parsed = json.loads(text) if path.endswith(".json") else YAML(typ="safe", pure=True).load(text)
+        except (ValueError, YAMLError) as error:
+            raise InputError(f"{where}: {path} cannot be read: {' '.join(str(error).split())}") from error
+        return dict(parsed or {})
+
+    artefacts = need("dvc.yaml").get("artifacts", {})
+    locked = {
+        out["path"]: out["md5"]
+        for stage in need("dvc.lock").get("stages", {}).values()
+        for out in stage.get("outs", [])
+    }
+
+    def pin(name: str, sha256: str | None = None) -> Pin:
+        if name not in artefacts:
+            raise InputError(f"{where}: dvc.yaml declares no artefact {name!r}")
+        path = artefacts[name]["path"]
+        if path not in locked:
+            raise InputError(f"{where}: dvc.lock does not pin {path}", next_command="dvc repro")
+        return Pin(name, path, locked[path], sha256)
+
+    def record(name: str) -> dict[str, Any]:
+        if name not in artefacts:
+            raise InputError(f"{where}: dvc.yaml declares no artefact {name!r}")
+        return need(artefacts[name]["path"])
+
+    manifest, runtime = record("manifest"), record("runtime-record")
+    return Pins(
+        commit=commit,
+        bundle=pin(model, manifest["bundle"]["sha256"]),
+        runtime=pin("runtime", runtime["sha256"]),
+        acceptance=pin("acceptance"),
+        contract=manifest["contract"],
+        model=manifest["files"]["model.onnx"],
+        metrics=record("metrics"),
+    )

@@ -1,0 +1,5 @@
+"""The fixture repository."""
+
+from tests.unit.workshop import hermetic, workshop
+
+__all__ = ["hermetic", "workshop"]

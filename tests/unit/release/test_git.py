@@ -1,0 +1,157 @@
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.workshop import NOW, Workshop
+
+from slipway.errors import InputError, MachineError
+from slipway.release.git import GitError, Repository, TagExistsError
+
+SECOND = timedelta(seconds=1)
+
+
+def test_the_repository_is_found_from_a_folder_below(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workshop.root / "source")
+    assert Repository.here().root == workshop.root
+
+
+def test_outside_of_git_there_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        Repository.here()
+    assert str(caught.value) == "this is not a git repository\n  next: git clone ..."
+
+
+@pytest.mark.parametrize("needed", ["params.yaml", "dvc.yaml"])
+def test_a_repository_without_a_pipeline_is_none_of_ours(
+    workshop: Workshop, needed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workshop.root / needed).unlink()
+    monkeypatch.chdir(workshop.root)
+    with pytest.raises(InputError) as caught:
+        Repository.here()
+    assert str(caught.value) == f"{workshop.root} has no {needed}, so it is not a release repository"
+
+
+def test_without_git_the_doctor_is_recommended(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(workshop.root))
+    with pytest.raises(MachineError) as caught:
+        workshop.repository.head()
+    assert str(caught.value) == "git is not on PATH\n  next: slipway doctor"
+
+
+def test_head_is_the_current_commit(workshop: Workshop) -> None:
+    assert workshop.repository.head() == workshop.git("rev-parse", "HEAD")
+
+
+def test_before_the_first_commit_there_is_no_head(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    with pytest.raises(InputError) as caught:
+        Repository(tmp_path).head()
+    assert str(caught.value) == "there is no commit yet\n  next: git commit"
+
+
+def test_a_clean_tree_has_no_changes(workshop: Workshop) -> None:
+    assert workshop.repository.changes() == []
+
+
+def test_changes_are_what_is_modified_deleted_staged_renamed_or_unknown(workshop: Workshop) -> None:
+    workshop.write({"source/model.txt": "other", "new file, größer.txt": "", "staged.txt": ""})
+    workshop.git("add", "staged.txt")
+    (workshop.root / "make.py").unlink()
+    workshop.git("mv", "source/rows.txt", "source/lines.txt")
+    expected = ["make.py", "new file, größer.txt", "source/lines.txt", "source/model.txt", "source/rows.txt"]
+    assert sorted(workshop.repository.changes()) == [*expected, "staged.txt"]
+
+
+def test_a_tag_says_commit_time_author_and_message(workshop: Workshop) -> None:
+    commit = workshop.git("rev-parse", "HEAD")
+    workshop.repository.tag("wear@v1.0.0", commit, "Title\n\nBody: yes\n", NOW, None)
+    (tag,) = workshop.repository.tags("wear@*")
+    assert tag == ("wear@v1.0.0", commit, NOW, "Ada", "Title\n\nBody: yes")
+
+
+def test_only_annotated_tags_count(workshop: Workshop) -> None:
+    workshop.git("tag", "wear@v1.0.0")
+    workshop.git("tag", "--annotate", "--message", "second", "wear@v1.1.0")
+    assert [tag.name for tag in workshop.repository.tags("wear@*")] == ["wear@v1.1.0"]
+
+
+def test_only_tags_of_the_pattern_are_listed(workshop: Workshop) -> None:
+    for name in ("wear@v1.0.0", "wear#local#1", "wear#localhost#1", "tear@v1.0.0"):
+        workshop.git("tag", "--annotate", "--message", "x", name)
+    assert [tag.name for tag in workshop.repository.tags("wear#local#*")] == ["wear#local#1"]
+
+
+def test_a_branch_of_the_same_name_hides_no_tag(workshop: Workshop) -> None:
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0")
+    workshop.git("branch", "wear@v1.0.0")
+    assert [tag.name for tag in workshop.repository.tags("wear@v*")] == ["wear@v1.0.0"]
+
+
+def test_a_revision_that_is_not_there_resolves_to_none(workshop: Workshop) -> None:
+    assert workshop.repository.resolve("wear@v9.9.9") is None
+    assert workshop.repository.resolve("HEAD") == workshop.git("rev-parse", "HEAD")
+
+
+def test_a_file_is_read_as_it_was_at_the_revision(workshop: Workshop) -> None:
+    workshop.train(model="model 2")
+    assert workshop.repository.read("HEAD~1", "source/model.txt") == "model 1\n"
+    assert workshop.repository.read("HEAD", "source/model.txt") == "model 2\n"
+    assert workshop.repository.read("HEAD", "absent.txt") is None
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (NOW + timedelta(days=1), NOW + timedelta(days=1)),
+        (NOW + 2 * SECOND, NOW + 2 * SECOND),
+        (NOW, NOW + SECOND),
+        (NOW + timedelta(microseconds=999_999), NOW + SECOND),
+        (NOW - timedelta(days=365), NOW + SECOND),
+    ],
+    ids=["a day later", "two seconds later", "the same second", "nearly a second later", "a year back"],
+)
+def test_a_tag_is_dated_after_the_one_before(workshop: Workshop, now: datetime, expected: datetime) -> None:
+    workshop.repository.tag("later", "HEAD", "x", now, NOW)
+    (tag,) = workshop.repository.tags("later")
+    assert tag.at == expected
+
+
+@given(st.lists(st.integers(0, 2 * 10**9), min_size=2, max_size=5))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_dates_rise_whatever_the_clock_says(workshop: Workshop, clock: list[int]) -> None:
+    for name in workshop.tags:
+        workshop.git("tag", "--delete", name)
+    after = None
+    for number, seconds in enumerate(clock):
+        workshop.repository.tag(
+            f"tag{number}", "HEAD", "x", datetime.fromtimestamp(10**9 + seconds, UTC), after
+        )
+        (tag,) = workshop.repository.tags(f"tag{number}")
+        assert after is None or tag.at > after
+        after = tag.at
+
+
+def test_a_tag_that_exists_is_not_moved(workshop: Workshop) -> None:
+    workshop.repository.tag("wear@v1.0.0", "HEAD", "first", NOW, None)
+    workshop.train(model="model 2")
+    with pytest.raises(TagExistsError) as caught:
+        workshop.repository.tag("wear@v1.0.0", "HEAD", "second", NOW, None)
+    assert str(caught.value) == "`git tag --annotate` failed: tag 'wear@v1.0.0' already exists"
+    assert [tag.message for tag in workshop.repository.tags("*")] == ["first"]
+
+
+def test_git_without_an_author_sends_to_the_doctor(workshop: Workshop) -> None:
+    workshop.git("config", "--unset", "user.email")
+    workshop.git("config", "user.useConfigOnly", "true")
+    with pytest.raises(GitError) as caught:
+        workshop.repository.tag("wear@v1.0.0", "HEAD", "x", NOW, None)
+    assert not isinstance(caught.value, TagExistsError)
+    assert caught.value.next_command == "slipway doctor"
+    assert workshop.tags == []
