@@ -1,0 +1,285 @@
+"""The command `slipway`: verbs only. What they do stands in `release` and `fleet`."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from slipway import params
+from slipway.errors import SlipwayError
+from slipway.fleet.environment import STATE_FOLDER, Environment
+from slipway.fleet.progress import Progress
+from slipway.fleet.rollout import Context, Outcome
+from slipway.release.git import Repository
+
+_PENDING, _CANCELLED, _USAGE = 2, 130, 64
+
+app = typer.Typer(
+    help="Releases machine-learning models: git, pull request, tag, roll-out, roll-back.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+EnvironmentName = Annotated[str, typer.Argument(metavar="ENV", help="local, or another environment.")]
+OptionalRelease = Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="For example v1.2.0.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def up() -> None:
+    """Train, gate, package, roll out on this machine, and prove it."""
+    from slipway.fleet import rollout  # noqa: PLC0415 - see _context
+    from slipway.pipeline import reproduce  # noqa: PLC0415
+
+    context = _context("local", "slipway up")
+    with context.progress.shown() as progress:
+
+        def on_event(event: reproduce.Event) -> None:
+            if event.state == "running":
+                progress.begin("pipeline", event.stage)
+            else:
+                progress.end()
+                progress.say("pipeline", event.stage, event.state)
+
+        outcome = rollout.up(context, on_event)
+    _print_outcome(outcome)
+
+
+@app.command()
+def down() -> None:
+    """Stop what runs on this machine; what is installed stays."""
+    from slipway.fleet import rollout  # noqa: PLC0415
+
+    context = _context("local", "slipway down")
+    with context.progress.shown():
+        rollout.stop(context)
+
+
+@app.command()
+def deploy(environment: EnvironmentName, release: OptionalRelease = None) -> None:
+    """Roll out a release; on `local`, without one, the work tree as a candidate."""
+    from slipway.fleet import rollout  # noqa: PLC0415
+
+    context = _context(environment, f"slipway deploy {environment} {release or ''}".strip())
+    with context.progress.shown():
+        outcome = rollout.deploy(context, release)
+    _print_outcome(outcome)
+
+
+@app.command()
+def rollback(environment: EnvironmentName, release: OptionalRelease = None) -> None:
+    """Go back to an earlier release; without one, to the one before."""
+    from slipway.fleet import rollout  # noqa: PLC0415
+
+    context = _context(environment, f"slipway rollback {environment} {release or ''}".strip())
+    with context.progress.shown():
+        outcome = rollout.roll_back(context, release)
+    _print_outcome(outcome)
+
+
+@app.command()
+def reconcile(environment: EnvironmentName) -> None:
+    """Make live what git's newest desired state says."""
+    from slipway.fleet import rollout  # noqa: PLC0415
+
+    context = _context(environment, f"slipway reconcile {environment}")
+    with context.progress.shown():
+        outcome = rollout.reconcile(context)
+    _print_outcome(outcome)
+
+
+@app.command()
+def plan(environment: EnvironmentName, release: OptionalRelease = None, *, as_json: AsJson = False) -> None:
+    """Say what `deploy` would do. Exit code 2 where it would change something."""
+    from slipway.fleet import report  # noqa: PLC0415
+
+    found = report.plan(_context(environment, "slipway plan"), release)
+    if as_json:
+        _print_json({**found._asdict(), "pending": found.pending})
+    else:
+        rows = {
+            "live": found.live or "nothing",
+            "target": found.target,
+            "infrastructure": "changes" if found.infrastructure else "no changes",
+            "runtime": "to be installed" if found.install_runtime else "installed",
+            "release": "to be installed" if found.install_release else "installed",
+            "swap": "yes" if found.swap else "no: it is serving",
+        }
+        _print_rows(rows)
+    raise typer.Exit(_PENDING if found.pending else 0)
+
+
+@app.command()
+def status(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
+    """Compare git's desired state, the host, and the process that answers. Exit code 1 where they differ."""
+    from slipway.fleet import report  # noqa: PLC0415
+
+    found = report.status(_context(environment, "slipway status"))
+    if as_json:
+        _print_json(found._asdict())
+    else:
+        live, answers = found.live, found.answers
+        _print_rows(
+            {
+                "desired": f"{found.desired} ({found.desired_tag})"
+                if found.desired
+                else "not declared in git",
+                "live": f"{live.release} ({found.slot})" if live else "nothing",
+                "answers": f"{answers.release}, bundle {answers.bundle[:12]}" if answers else "nothing",
+                "url": found.url or "",
+                "installed": ", ".join(found.installed) or "nothing",
+                "verdict": "; ".join(found.problems)
+                or _in_order(found.desired, live.release if live else None),
+            }
+        )
+    raise typer.Exit(1 if found.problems else 0)
+
+
+@app.command()
+def history(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
+    """List what has been live, the latest first."""
+    from slipway.fleet import host  # noqa: PLC0415
+
+    context = _context(environment, "slipway history")
+    entries = list(reversed(host.log(context.environment.folder)))
+    if as_json:
+        _print_json([{**entry.record.model_dump(), **_without_record(entry._asdict())} for entry in entries])
+        return
+    _print_table(
+        ["since", "release", "action", "by", "commit", "bundle"],
+        [
+            [at, record.release, action, by, record.commit[:7], record.bundle[:12]]
+            for at, action, by, record in entries
+        ],
+    )
+
+
+@app.command()
+def release(
+    version: Annotated[
+        str | None, typer.Option(help="Instead of the inferred one, for example v2.0.0.")
+    ] = None,
+) -> None:
+    """Tag the commit as a release: major for another contract, minor for another model, else patch."""
+    from slipway.release import create  # noqa: PLC0415
+
+    repository = Repository.here()
+    made = create.release(repository, params.load(repository.root / "params.yaml"), version, _now())
+    _stdout().print(f"{made.name.tag}: {made.why}", highlight=False, soft_wrap=True)
+    _stdout().print(f"  next: slipway deploy local {made.name.label}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether every needed tool is here, and say what to do where one is not."""
+    from slipway.fleet import doctor as physician  # noqa: PLC0415
+
+    root = Repository.here().root
+    findings = physician.examine(root, root / STATE_FOLDER)
+    _print_table(
+        ["tool", "found", "what to do"],
+        [[each.tool, each.found or "MISSING", "" if each.found else each.remedy] for each in findings],
+    )
+    if any(finding.found is None for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; errors become one message on standard error and the exit code of their class."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    sys.exit(
+        _run(lambda: app(arguments or ["--help"], prog_name="slipway", standalone_mode=False), debug=debug)
+    )
+
+
+def _run(command: Callable[[], Any], *, debug: bool) -> int:
+    errors = Console(stderr=True)
+    try:
+        code = int(command() or 0)
+    except typer.TyperException as error:
+        said = f"error: {error.format_message()}\n  next: slipway --help"
+        errors.print(said, markup=False, highlight=False, soft_wrap=True)
+        return _USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        code = _CANCELLED
+    except SlipwayError as error:
+        if debug:
+            errors.print_exception()
+        errors.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    # Typer, too, turns an interrupt into this code.
+    if code == _CANCELLED:
+        errors.print("cancelled; the same command again finishes the work", markup=False)
+    return code
+
+
+def _context(environment: str, command: str) -> Context:
+    """What commands on an environment need.
+
+    The modules that do the work are imported by each verb: some take a second, and `--help` needs none.
+    """
+    repository = Repository.here()
+    settings = params.load(repository.root / "params.yaml")
+    found = Environment.named(environment, repository)
+    return Context(found, settings, Progress(_stdout()), _now, command)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    record = outcome.record
+    changed = "" if outcome.changed else " (nothing changed)"
+    _stdout().print(
+        f"\n{record.model} {record.release} answers on {outcome.url}{changed}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _print_rows(rows: dict[str, str]) -> None:
+    for name, value in rows.items():
+        _stdout().print(f"[bold]{name:<15}[/]{value}", highlight=False, soft_wrap=True)
+
+
+def _in_order(desired: str | None, live: str | None) -> str:
+    if desired in {None, live}:
+        return "in order"
+    return f"in order; a candidate stands in for {desired}, which 'slipway reconcile' brings back"
+
+
+def _print_table(heads: list[str], rows: list[list[str]]) -> None:
+    """Columns as wide as they need be: a terminal may wrap a line, but nothing is cut off."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in [heads, *rows]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _stdout().print(
+            line.rstrip(), style="bold" if row is heads else None, highlight=False, soft_wrap=True
+        )
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if hasattr(value, "model_dump") else str(value)
+
+
+def _without_record(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "record"}
+
+
+def _stdout() -> Console:
+    return Console()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    main()

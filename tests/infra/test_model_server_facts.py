@@ -1,0 +1,528 @@
+"""The module's looks, each at a real folder, a real socket, a real process."""
+
+import importlib.util
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+MODULE = Path(__file__).parents[2] / "ansible/roles/model_server/library/model_server_facts.py"
+WANTED = {"model": "wear", "release": "v1.1.0", "commit": "c" * 40, "bundle": "b" * 64, "runtime": "1" * 64}
+
+
+@pytest.fixture(scope="session")
+def facts() -> ModuleType:
+    """The module, which lies in no package."""
+    spec = importlib.util.spec_from_file_location("model_server_facts", MODULE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Home:
+    """An environment's folder, as the role lays it out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self) -> None:
+        for name in ("releases", "runtimes", "slots", "run", "log"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+
+    def release(self, label: str, runtime: str = "1") -> dict[str, str]:
+        """Install a release and its runtime; its record."""
+        record = {**WANTED, "release": label, "runtime": runtime * 64}
+        folder = self.folder / "releases" / label
+        (folder / "bundle").mkdir(parents=True)
+        (folder / "bundle" / "model.onnx").write_text(label)
+        files = {"model.onnx": sha256(label.encode()).hexdigest()}
+        (folder / "bundle" / "manifest.json").write_text(json.dumps({"files": files}))
+        (folder / "release.json").write_text(json.dumps(record))
+        self.runtime(runtime)
+        (folder / "runtime").symlink_to(Path("../../runtimes") / (runtime * 16))
+        return record
+
+    def runtime(self, runtime: str) -> None:
+        (self.folder / "runtimes" / (runtime * 16)).mkdir(parents=True, exist_ok=True)
+        installed = self.folder / "runtimes" / (runtime * 16)
+        (installed / ".complete").touch()
+        (installed / "requirements.txt").write_text("Some.Package==1.0 \\\n    --hash=sha256:00\n")
+        packages = installed / "lib" / "python3.11" / "site-packages"
+        (packages / "some_package-1.0.dist-info").mkdir(parents=True, exist_ok=True)
+        (packages / "some.py").write_text("x = 1\n")
+        (packages / "some_package-1.0.dist-info" / "RECORD").write_text("some.py,sha256=0,6\n")
+
+    def live(self, slot: str, label: str) -> None:
+        for link, goal in ((f"slots/{slot}", f"../releases/{label}"), ("live", f"slots/{slot}")):
+            (self.folder / link).unlink(missing_ok=True)
+            (self.folder / link).symlink_to(goal)
+
+    def log(self, *labels: str) -> None:
+        with (self.folder / "releases.jsonl").open("a") as log:
+            for label in labels:
+                log.write(json.dumps({**WANTED, "release": label, "action": "deploy"}) + "\n")
+
+    def announce(self, slot: str, port: int) -> None:
+        (self.folder / "run" / f"{slot}.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A folder with nothing installed yet; the module changes the working directory, which is put back."""
+    monkeypatch.chdir(tmp_path)
+    made = Home(tmp_path / "home")
+    made.make()
+    return made
+
+
+class Process:
+    """What a slot's process answers at its side door."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.answers: dict[str, tuple[int, bytes]] = {}
+
+    def says(self, answers: Mapping[str, Any]) -> None:
+        self.answers = {path: (200, json.dumps(answer).encode()) for path, answer in answers.items()}
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = here.answers.get(self.path, (404, b"{}"))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        here = Process(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield here
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as mine:
+        return int(mine.getsockname()[1])
+
+
+@pytest.fixture
+def manager(home: Home) -> Iterator[None]:
+    """Something that listens where supervisord does."""
+    with pytest.MonkeyPatch.context() as patch, socket.socket(socket.AF_UNIX) as listening:
+        patch.chdir(home.folder)
+        listening.bind("run/supervisord.sock")
+        listening.listen()
+        yield
+
+
+# The whole look.
+
+
+def test_before_the_first_rollout_the_home_need_not_be_there(facts: ModuleType, tmp_path: Path) -> None:
+    home = tmp_path / "far" / "home"
+    found = facts.observe(home, WANTED, 5)
+    assert found.pop("free_bytes") > 0
+    assert found == {
+        "live_slot": "",
+        "target_slot": "blue",
+        "target_serves": False,
+        "target_open": False,
+        "running": {"blue": False, "green": False},
+        "folders_missing": [str(home / name) for name in ("releases", "runtimes", "slots", "run", "log")],
+        "manager_runs": False,
+        "orphaned": False,
+        "configuration": {"supervisord.conf": "", "slot.sh": ""},
+        "release_installed": False,
+        "release_damaged": False,
+        "runtime_installed": False,
+        "last_logged": "",
+        "superfluous": [],
+    }
+    assert not home.exists()
+
+
+def test_a_first_look_finds_no_problem(facts: ModuleType, tmp_path: Path, free_port: int) -> None:
+    assert facts.problems(tmp_path / "far" / "home", WANTED, "127.0.0.1", free_port, sys.executable) == []
+
+
+def test_another_release_goes_to_the_other_slot(facts: ModuleType, home: Home) -> None:
+    home.release("v1.0.0")
+    home.log("v1.0.0")
+    for live, target in (("blue", "green"), ("green", "blue")):
+        home.live(live, "v1.0.0")
+        found = facts.observe(home.folder, WANTED, 5)
+        assert (found["live_slot"], found["target_slot"], found["last_logged"]) == (live, target, "v1.0.0")
+        assert (found["target_serves"], found["target_open"]) == (False, False)
+
+
+@pytest.mark.usefixtures("manager")
+def test_the_release_that_serves_stays_where_it_is(facts: ModuleType, home: Home, process: Process) -> None:
+    wanted = home.release("v1.1.0")
+    home.live("green", "v1.1.0")
+    home.announce("green", process.port)
+    process.says({"/metadata": {**wanted, "more": 1}, "/readyz": {"live": True}})
+    found = facts.observe(home.folder, wanted, 5)
+    assert (found["live_slot"], found["target_slot"]) == ("green", "green")
+    assert (found["target_serves"], found["target_open"], found["manager_runs"]) == (True, True, True)
+    assert (found["release_installed"], found["runtime_installed"]) == (True, True)
+    assert (found["folders_missing"], found["superfluous"]) == ([], [])
+    assert found["running"] == {"blue": False, "green": True}
+
+
+@pytest.mark.usefixtures("manager")
+def test_a_slot_that_serves_but_does_not_answer_at_the_front_door_is_not_open(
+    facts: ModuleType, home: Home, process: Process
+) -> None:
+    wanted = home.release("v1.1.0")
+    home.live("blue", "v1.1.0")
+    home.announce("blue", process.port)
+    process.says({"/metadata": wanted, "/readyz": {"live": False}})
+    found = facts.observe(home.folder, wanted, 5)
+    assert (found["target_serves"], found["target_open"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda packages: (packages / "some.py").unlink(),
+        lambda packages: (packages / "some.py").write_text("cut"),
+        lambda packages: (packages / "some_package-1.0.dist-info" / "RECORD").unlink(),
+    ],
+)
+def test_a_runtime_that_lacks_something_is_not_installed(
+    facts: ModuleType, home: Home, harm: Callable[[Path], object]
+) -> None:
+    wanted = home.release("v1.1.0")
+    assert facts.observe(home.folder, wanted, 5)["runtime_installed"] is True
+    harm(next(home.folder.glob("runtimes/*/lib/*/site-packages")))
+    assert facts.observe(home.folder, wanted, 5)["runtime_installed"] is False
+
+
+def test_without_the_link_the_slot_that_answers_at_the_front_door_is_live(
+    facts: ModuleType, home: Home, process: Process
+) -> None:
+    wanted = home.release("v1.1.0")
+    home.live("green", "v1.1.0")
+    (home.folder / "live").unlink()
+    home.announce("green", process.port)
+    process.says({"/metadata": wanted, "/readyz": {"live": True}})
+    assert facts.observe(home.folder, wanted, 5)["live_slot"] == "green"
+
+
+@pytest.mark.parametrize("key", ["release", "commit", "bundle", "runtime"])
+def test_a_process_with_another_identity_does_not_serve_the_release(
+    facts: ModuleType, home: Home, process: Process, key: str
+) -> None:
+    wanted = home.release("v1.1.0")
+    home.live("blue", "v1.1.0")
+    home.announce("blue", process.port)
+    process.says({"/metadata": {**wanted, key: "other"}, "/readyz": {"live": True}})
+    assert facts.observe(home.folder, wanted, 5)["target_serves"] is False
+
+
+def test_a_configuration_that_is_there_is_told(facts: ModuleType, home: Home) -> None:
+    (home.folder / "supervisord.conf").write_text("[supervisord]\n")
+    found = facts.observe(home.folder, WANTED, 5)["configuration"]
+    assert found == {"supervisord.conf": "[supervisord]\n", "slot.sh": ""}
+
+
+def test_a_link_that_leads_nowhere_is_nothing_live(facts: ModuleType, home: Home) -> None:
+    (home.folder / "live").symlink_to("elsewhere")
+    assert facts.observe(home.folder, WANTED, 5)["live_slot"] == ""
+
+
+# What is installed.
+
+
+def test_a_release_is_installed_when_its_record_is_there_and_its_bytes_are_whole(
+    facts: ModuleType, home: Home
+) -> None:
+    wanted = home.release("v1.1.0")
+    found = facts.observe(home.folder, wanted, 5)
+    assert (found["release_installed"], found["release_damaged"]) == (True, False)
+
+
+@pytest.mark.parametrize("file", ["release.json", "bundle/model.onnx", "bundle/manifest.json"])
+@pytest.mark.parametrize("how", ["changed", "deleted", "empty"])
+def test_a_release_with_a_file_that_is_not_whole_is_damaged(
+    facts: ModuleType, home: Home, file: str, how: str
+) -> None:
+    wanted = home.release("v1.1.0")
+    path = home.folder / "releases" / "v1.1.0" / file
+    path.unlink()
+    if how != "deleted":
+        path.write_text("{}" if how == "changed" else "")
+    found = facts.observe(home.folder, wanted, 5)
+    assert (found["release_installed"], found["release_damaged"]) == (False, True)
+
+
+def test_a_release_with_a_file_too_many_is_damaged(facts: ModuleType, home: Home) -> None:
+    wanted = home.release("v1.1.0")
+    (home.folder / "releases/v1.1.0/bundle/extra.pkl").touch()
+    assert facts.observe(home.folder, wanted, 5)["release_damaged"] is True
+
+
+def test_a_runtime_without_its_mark_is_not_installed(facts: ModuleType, home: Home) -> None:
+    wanted = home.release("v1.1.0")
+    (home.folder / "runtimes" / ("1" * 16) / ".complete").unlink()
+    assert facts.observe(home.folder, wanted, 5)["runtime_installed"] is False
+
+
+def test_another_release_of_the_same_name_is_a_problem(facts: ModuleType, home: Home, free_port: int) -> None:
+    there = home.release("v1.1.0")
+    wanted = {**there, "bundle": "e" * 64}
+    assert facts.problems(home.folder, wanted, "127.0.0.1", free_port, sys.executable) == [
+        f"v1.1.0 is on the host already, of commit {there['commit']} and bundle {there['bundle']}"
+    ]
+
+
+# The release log.
+
+
+@pytest.mark.parametrize("torn", ['{"model": "wear", "rel', "{}", "null", "[]", "7", ""])
+def test_a_last_line_that_was_cut_short_does_not_count(facts: ModuleType, home: Home, torn: str) -> None:
+    home.log("v1.0.0", "v1.1.0")
+    with (home.folder / "releases.jsonl").open("a") as log:
+        log.write(torn)
+    assert facts.logged(home.folder) == ["v1.0.0", "v1.1.0"]
+    assert facts.observe(home.folder, WANTED, 5)["last_logged"] == "v1.1.0"
+
+
+# What nothing goes back to.
+
+
+def test_five_releases_are_kept_with_their_runtimes(facts: ModuleType, home: Home) -> None:
+    labels = [f"v1.{number}.0" for number in range(8)]
+    for number, label in enumerate(labels):
+        home.release(label, str(number))
+        home.log(label)
+    home.live("blue", labels[-1])
+    wanted = {**WANTED, "release": labels[-1], "runtime": "7" * 64}
+    assert facts.superfluous(home.folder, wanted, facts.logged(home.folder), 5) == [
+        *(f"releases/{label}" for label in labels[:3]),
+        *(f"runtimes/{str(number) * 16}" for number in range(3)),
+    ]
+
+
+def test_of_the_five_the_wanted_one_is_the_first(facts: ModuleType, home: Home) -> None:
+    labels = [f"v1.{number}.0" for number in range(5)]
+    for label in labels:
+        home.release(label)
+        home.log(label)
+    home.live("blue", labels[-1])
+    wanted = {**WANTED, "release": "v1.5.0"}
+    assert facts.superfluous(home.folder, wanted, facts.logged(home.folder), 5) == ["releases/v1.0.0"]
+
+
+def test_a_release_that_was_live_twice_counts_once(facts: ModuleType, home: Home) -> None:
+    for label in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        home.release(label)
+    home.log("v1.0.0", "v1.1.0", "v1.2.0", "v1.1.0", "v1.2.0", "v1.1.0")
+    assert facts.superfluous(home.folder, WANTED, facts.logged(home.folder), 2) == ["releases/v1.0.0"]
+
+
+def test_what_is_live_stays_whatever_the_log_says(facts: ModuleType, home: Home) -> None:
+    home.release("v0.1.0", "9")
+    home.live("green", "v0.1.0")
+    home.log(*(f"v1.{number}.0" for number in range(9)))
+    assert facts.superfluous(home.folder, WANTED, facts.logged(home.folder), 5) == []
+
+
+def test_the_old_slots_release_does_not_stay_for_its_slot(facts: ModuleType, home: Home) -> None:
+    home.release("v0.1.0", "9")
+    home.release("v1.1.0")
+    home.live("green", "v0.1.0")
+    home.live("blue", "v1.1.0")
+    assert facts.superfluous(home.folder, WANTED, ["v1.1.0"], 5) == [
+        "releases/v0.1.0",
+        "runtimes/" + "9" * 16,
+    ]
+
+
+def test_a_runtime_that_a_kept_release_shares_stays(facts: ModuleType, home: Home) -> None:
+    home.release("v1.0.0", "1")
+    home.release("v1.1.0", "1")
+    home.live("blue", "v1.1.0")
+    assert facts.superfluous(home.folder, WANTED, ["v1.1.0"], 1) == ["releases/v1.0.0"]
+
+
+def test_the_wanted_releases_runtime_stays_though_only_a_failed_release_had_it(
+    facts: ModuleType, home: Home
+) -> None:
+    """The release is installed, and linked to it, only after the look."""
+    home.release("v1.0.0", "1")
+    home.live("blue", "v1.0.0")
+    home.release("v1.1.0", "2")
+    wanted = {**WANTED, "release": "v1.2.0", "runtime": "2" * 64}
+    assert facts.superfluous(home.folder, wanted, ["v1.0.0"], 5) == ["releases/v1.1.0"]
+
+
+def test_what_was_installed_by_half_is_superfluous(facts: ModuleType, home: Home) -> None:
+    home.release("v1.1.0")
+    home.live("blue", "v1.1.0")
+    (home.folder / "releases/v1.0.0.partial").mkdir()
+    assert facts.superfluous(home.folder, WANTED, ["v1.1.0"], 5) == ["releases/v1.0.0.partial"]
+
+
+# Whom it asks.
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(500, b"{}"), (503, b'{"live": true}'), (200, b"<html>"), (200, b"[]"), (200, b"")],
+    ids=["500", "503", "html", "a list", "nothing"],
+)
+def test_what_is_no_answer_of_a_slot_is_nothing(
+    facts: ModuleType, home: Home, process: Process, answer: tuple[int, bytes]
+) -> None:
+    home.announce("blue", process.port)
+    process.answers = {"/metadata": answer}
+    assert facts.asked(home.folder, "blue", "/metadata") == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"port": "x"}'])
+def test_an_announcement_that_cannot_be_read_is_nothing(facts: ModuleType, home: Home, text: str) -> None:
+    (home.folder / "run" / "blue.json").write_text(text)
+    assert facts.asked(home.folder, "blue", "/metadata") == {}
+
+
+def test_a_killed_process_whose_port_others_have_is_nothing(facts: ModuleType, home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        home.announce("blue", other.getsockname()[1])
+        assert facts.asked(home.folder, "blue", "/metadata") == {}
+        thread.join()
+
+
+def test_a_proxy_is_not_asked(
+    facts: ModuleType, home: Home, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    home.announce("blue", process.port)
+    process.says({"/metadata": {"release": "v1.0.0"}})
+    assert facts.asked(home.folder, "blue", "/metadata") == {"release": "v1.0.0"}
+
+
+# Why a host cannot serve.
+
+
+def test_a_port_that_another_program_has_is_a_problem(facts: ModuleType, home: Home, taken_port: int) -> None:
+    assert facts.taken(home.folder, "127.0.0.1", taken_port) == (
+        f"port {taken_port} on 127.0.0.1 cannot be had: Address already in use"
+    )
+
+
+def test_an_address_of_another_machine_is_a_problem(facts: ModuleType, home: Home) -> None:
+    assert facts.taken(home.folder, "192.0.2.1", 8080) == (
+        "port 8080 on 192.0.2.1 cannot be had: Cannot assign requested address"
+    )
+
+
+def test_a_port_that_was_just_left_can_be_had(facts: ModuleType, home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()
+    assert facts.taken(home.folder, "127.0.0.1", port) == ""
+
+
+@pytest.mark.usefixtures("manager")
+def test_the_environments_own_service_manager_may_have_its_port(
+    facts: ModuleType, home: Home, taken_port: int
+) -> None:
+    (home.folder / "supervisord.conf").write_text(f"socket = tcp://127.0.0.1:{taken_port}\n")
+    assert facts.taken(home.folder, "127.0.0.1", taken_port) == ""
+
+
+@pytest.mark.usefixtures("manager")
+def test_the_service_manager_has_only_the_port_that_it_is_told(
+    facts: ModuleType, home: Home, taken_port: int
+) -> None:
+    (home.folder / "supervisord.conf").write_text(f"socket = tcp://127.0.0.1:{taken_port}0\n")
+    assert "Address already in use" in facts.taken(home.folder, "127.0.0.1", taken_port)
+
+
+def test_a_configuration_whose_manager_is_gone_has_no_port(
+    facts: ModuleType, home: Home, taken_port: int
+) -> None:
+    (home.folder / "supervisord.conf").write_text(f"socket = tcp://127.0.0.1:{taken_port}\n")
+    (home.folder / "run" / "supervisord.pid").write_text(str(os.getpid()))
+    assert "Address already in use" in facts.taken(home.folder, "127.0.0.1", taken_port)
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_problem(facts: ModuleType) -> None:
+    """Below /proc, where not even root can."""
+    assert facts.unwritable(Path("/proc/home")).startswith("/proc/home cannot be written to: ")
+
+
+def test_looking_whether_a_folder_can_be_written_to_leaves_nothing(facts: ModuleType, tmp_path: Path) -> None:
+    assert facts.unwritable(tmp_path / "far" / "home") == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_this_python_is_the_one_that_the_runtime_is_for(facts: ModuleType) -> None:
+    assert facts.wrong_python(sys.executable) == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("echo 3.12", "{python} is Python 3.12, the runtime is for 3.11"),
+        ("echo 3.1", "{python} is Python 3.1, the runtime is for 3.11"),
+        ("exit 1", "{python} does not run: "),
+    ],
+)
+def test_a_python_that_is_another_is_a_problem(
+    facts: ModuleType, tmp_path: Path, program: str, expected: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o755)
+    assert facts.wrong_python(str(python)).startswith(expected.format(python=python))
+
+
+def test_a_python_that_is_not_there_is_a_problem(facts: ModuleType, tmp_path: Path) -> None:
+    python = str(tmp_path / "python")
+    assert facts.wrong_python(python).startswith(f"{python} does not run: ")
+
+
+def test_every_problem_is_told(facts: ModuleType, taken_port: int) -> None:
+    found = facts.problems(Path("/proc/home"), WANTED, "127.0.0.1", taken_port, "/absent/python")
+    assert [problem.partition(" c")[0].partition(" does")[0] for problem in found] == [
+        "/proc/home", "/absent/python", f"port {taken_port} on 127.0.0.1",
+    ]  # fmt: skip
