@@ -105,6 +105,9 @@ def plan(environment: EnvironmentName, release: OptionalRelease = None, *, as_js
         rows = {
             "live": found.live or "nothing",
             "target": found.target,
+            "pipeline": f"{', '.join(found.stale)} not up to date: make up runs it first"
+            if found.stale
+            else "up to date",
             "infrastructure": "changes" if found.infrastructure else "no changes",
             "runtime": "to be installed" if found.install_runtime else "installed",
             "release": "to be installed" if found.install_release else "installed",

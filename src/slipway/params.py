@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from slipway.contract import Contract
 from slipway.errors import InputError
@@ -119,7 +119,7 @@ def parse(text: str, where: str = "params.yaml") -> Params:
     try:
         raw = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise InputError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{where} is not YAML: {_where_and_why(error)}") from error
     if not isinstance(raw, Mapping):
         raise InputError(f"{where} must be a mapping of sections, got {_shown(raw)}")
     try:
@@ -129,6 +129,12 @@ def parse(text: str, where: str = "params.yaml") -> Params:
         raise InputError(
             "\n".join([f"{where} is not valid:", *(f"  {line}" for line in problems)])
         ) from error
+
+
+def _where_and_why(error: YAMLError) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 _EXPECTED = MappingProxyType(

@@ -141,3 +141,13 @@ def test_a_killed_slot_answers_again_within_three_seconds(
     assert len(load.failed) <= THREADS
     assert [live] == load.releases
     assert local.reads("status", "local")["problems"] == []
+
+
+def test_a_process_that_is_told_to_look_before_it_can_hear_serves(local: Workplace, live: str) -> None:
+    killed = local.one_slot()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: set(local.slots().values()) - {killed}, "another process has been started")
+    started = local.one_slot()
+    os.kill(started, signal.SIGUSR1)
+    until(lambda: local.answers() == live, "it answers")
+    assert started == local.one_slot()

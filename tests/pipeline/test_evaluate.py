@@ -237,3 +237,17 @@ def test_what_is_measured_is_the_file_that_will_be_served(
 
     with pytest.raises(Refused, match="recall is 0"):
         stage_evaluate.main(ARGUMENTS)
+
+
+def test_a_model_that_answers_no_probability_is_refused(
+    parts: Parts, settings: Params, entered: Callable[[Params], Path]
+) -> None:
+    folder = entered(settings)
+    broken = train(parts.train, settings.contract, settings.train)
+    broken[-1].coef_[:] = math.nan
+    (folder / "model.onnx").write_bytes(export(broken, settings.contract, 0.5))
+
+    with pytest.raises(
+        Refused, match=rf"^the model answers {len(parts.train)} of {len(parts.train)} rows with no"
+    ):
+        stage_evaluate.main(ARGUMENTS)

@@ -110,16 +110,16 @@ def test_every_type_of_number_is_a_number(raw: pd.DataFrame, kind: Any) -> None:
 
 def test_numbers_in_place_of_categories_are_refused(raw: pd.DataFrame) -> None:
     assert refusal(raw.assign(maker=[1, 2, 3, 4])) == [
-        "maker: expected one of 'acme', 'bolt', got 1 in 4 rows (0, 1, 2, 3)"
+        "maker: expected one of 'acme', 'bolt', got 1 in 4 rows (1, 2, 3, 4)"
     ]
 
 
 @pytest.mark.parametrize(
     ("column", "values", "line"),
     [
-        ("width", [None, 2.0, None, 4.0], "width: 2 rows are null (0, 2)"),
-        ("maker", ["acme", None, "bolt", "acme"], "maker: 1 rows are null (1)"),
-        ("state", ["worn", None, "worn", "sound"], "state: 1 rows are null (1)"),
+        ("width", [None, 2.0, None, 4.0], "width: null in 2 rows (1, 3)"),
+        ("maker", ["acme", None, "bolt", "acme"], "maker: null in 1 row (2)"),
+        ("state", ["worn", None, "worn", "sound"], "state: null in 1 row (2)"),
     ],
 )
 def test_a_null_where_none_is_allowed_is_named_with_its_rows(
@@ -131,24 +131,24 @@ def test_a_null_where_none_is_allowed_is_named_with_its_rows(
 @pytest.mark.parametrize(
     ("column", "values", "line"),
     [
-        ("width", [-0.1, 2.0, 10.0, 4.0], "width: expected at least 0, got -0.1 in 1 rows (0)"),
-        ("width", [0.0, 10.5, 11.0, 4.0], "width: expected at most 10, got 10.5 in 2 rows (1, 2)"),
-        ("age", [1.0, -math.inf, 3.0, 4.0], "age: expected a finite number, got -inf in 1 rows (1)"),
-        ("age", [math.inf, math.inf, 3.0, 4.0], "age: expected a finite number, got inf in 2 rows (0, 1)"),
+        ("width", [-0.1, 2.0, 10.0, 4.0], "width: expected at least 0, got -0.1 in 1 row (1)"),
+        ("width", [0.0, 10.5, 11.0, 4.0], "width: expected at most 10, got 10.5 in 2 rows (2, 3)"),
+        ("age", [1.0, -math.inf, 3.0, 4.0], "age: expected a finite number, got -inf in 1 row (2)"),
+        ("age", [math.inf, math.inf, 3.0, 4.0], "age: expected a finite number, got inf in 2 rows (1, 2)"),
         (
             "maker",
             ["acme", "bolt", "crew", "acme"],
-            "maker: expected one of 'acme', 'bolt', got 'crew' in 1 rows (2)",
+            "maker: expected one of 'acme', 'bolt', got 'crew' in 1 row (3)",
         ),
         (
             "colour",
             ["__missing__", None, "blue", "red"],
-            "colour: expected one of 'red', 'blue', got '__missing__' in 1 rows (0)",
+            "colour: expected one of 'red', 'blue', got '__missing__' in 1 row (1)",
         ),
         (
             "state",
             ["worn", "sound", "WORN", "sound"],
-            "state: expected one of 'worn', 'sound', got 'WORN' in 1 rows (2)",
+            "state: expected one of 'worn', 'sound', got 'WORN' in 1 row (3)",
         ),
     ],
 )
@@ -160,8 +160,8 @@ def test_a_value_out_of_its_limits_is_shown_with_the_limit_and_the_rows(
 
 def test_infinity_breaks_every_limit_that_it_passes(raw: pd.DataFrame) -> None:
     assert refusal(raw.assign(width=[0, 2, 10, math.inf])) == [
-        "width: expected a finite number, got inf in 1 rows (3)",
-        "width: expected at most 10, got inf in 1 rows (3)",
+        "width: expected a finite number, got inf in 1 row (4)",
+        "width: expected at most 10, got inf in 1 row (4)",
     ]
 
 
@@ -171,29 +171,29 @@ def test_everything_wrong_is_told_at_once(raw: pd.DataFrame) -> None:
     assert {
         "maker: missing",
         "length: not in the contract",
-        "width: expected at least 0, got -1 in 1 rows (0)",
+        "width: expected at least 0, got -1 in 1 row (1)",
     } == set(lines)
 
 
 def test_a_long_list_of_rows_is_cut_short(raw: pd.DataFrame) -> None:
     many = pd.concat([raw] * 3, ignore_index=True).assign(width=-1)
 
-    assert refusal(many) == ["width: expected at least 0, got -1 in 12 rows (0, 1, 2, 3, 4, ...)"]
+    assert refusal(many) == ["width: expected at least 0, got -1 in 12 rows (1, 2, 3, 4, 5, ...)"]
 
 
 def test_rows_are_numbered_by_position_whatever_their_index(raw: pd.DataFrame) -> None:
     named = raw.assign(width=[0, 2, 11, 4]).set_index(pd.Index(["a", "b", "c", "d"]))
 
-    assert refusal(named) == ["width: expected at most 10, got 11 in 1 rows (2)"]
+    assert refusal(named) == ["width: expected at most 10, got 11 in 1 row (3)"]
 
 
 def test_repeated_rows_are_refused_with_their_numbers(raw: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match=r"^2 rows repeat the inputs of another \(rows 1, 4\): "):
+    with pytest.raises(InputError, match=r"^2 rows \(2, 5\) repeat the inputs of another: "):
         ingest(pd.concat([raw, raw.iloc[[1]]]), CONTRACT)
 
 
 def test_the_same_inputs_with_another_label_are_a_repetition_too(raw: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match=r"rows repeat the inputs of another \(rows 1, 4\)"):
+    with pytest.raises(InputError, match=r"rows \(2, 5\) repeat the inputs of another"):
         ingest(pd.concat([raw, raw.iloc[[1]].assign(state="worn")]), CONTRACT)
 
 

@@ -198,6 +198,18 @@ def test_the_reference_of_a_column_with_one_value_is_one_bar(
     assert {"edges": [40.0], "counts": [len(mixed)]} == found["histogram"]
 
 
+def test_the_reference_of_a_single_row_is_json(
+    mixed: pd.DataFrame, mixed_settings: Callable[[str], Params], scorer: Scorer
+) -> None:
+    contract = mixed_settings("logistic_regression").contract
+    one = mixed.dropna().head(1)
+
+    found = package.reference(one, scorer, contract)
+
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["columns"]["age"]["standard_deviation"] == 0
+
+
 def test_the_card_is_one_that_hugging_face_reads(packed: Path) -> None:
     _, front, body = (packed / "unpacked" / bundle.CARD).read_text().split("---\n", 2)
     metrics = json.loads((packed / "metrics.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -165,6 +166,16 @@ def test_there_are_docs_for_people(client: httpx.Client) -> None:
     page = client.get("/docs").raise_for_status()
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "/openapi.json" in page.text
+
+
+def test_the_docs_need_nothing_from_elsewhere(client: httpx.Client) -> None:
+    """A production network lets no browser out to a CDN."""
+    page = client.get("/docs").text
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert any(name.endswith("swagger-ui-bundle.js") for name in wanted)
+    assert "://" not in page
+    for name in wanted:
+        assert client.get(name).raise_for_status().content
 
 
 def test_every_answer_says_its_length(service: Service) -> None:

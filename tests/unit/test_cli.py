@@ -330,6 +330,7 @@ def test_plan_ends_with_2_where_something_is_pending(slipway: Slipway, serving: 
     assert rows.pop("target").startswith("v1.0.0-candidate+")
     assert rows == {
         "live": "v1.0.0",
+        "pipeline": "up to date",
         "infrastructure": "no changes",
         "runtime": "to be installed",
         "release": "to be installed",
@@ -348,6 +349,7 @@ def test_plan_ends_with_0_where_nothing_is_pending(
         "environment": "local",
         "live": "v1.0.0",
         "target": "v1.0.0",
+        "stale": [],
         "infrastructure": False,
         "install_release": False,
         "install_runtime": False,

@@ -60,6 +60,12 @@ def test_a_model_without_a_threshold_is_refused(contract: Contract, linear: Call
         Scorer(linear(threshold=None), contract)
 
 
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x80\x04}."], ids=["empty", "text", "pickle"])
+def test_what_is_no_onnx_is_refused(contract: Contract, content: bytes) -> None:
+    with pytest.raises(InputError, match=r"^model.onnx is no model that ONNX Runtime can load: "):
+        Scorer(content, contract)
+
+
 def test_no_rows_give_no_predictions(contract: Contract, linear: Callable[..., bytes]) -> None:
     assert Scorer(linear(), contract).predict([]) == []
 

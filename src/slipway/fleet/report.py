@@ -8,7 +8,7 @@ from slipway.errors import Refused
 from slipway.fleet import host, terraform
 from slipway.fleet.environment import STATE_FOLDER
 from slipway.fleet.rollout import Context, candidate_record, record_of
-from slipway.release import desired, target
+from slipway.release import desired, objects, target
 from slipway.release.names import ReleaseName
 from slipway.serving.release import ReleaseRecord
 
@@ -36,6 +36,8 @@ class Plan(NamedTuple):
     environment: str
     live: str | None
     target: str
+    stale: list[str]
+    """Stages of the pipeline that are not up to date: what they will make is not what is planned."""
     infrastructure: bool
     install_release: bool
     install_runtime: bool
@@ -106,9 +108,10 @@ def plan(context: Context, release: str | None) -> Plan:
     repository, home = environment.repository, environment.folder
     if release is None:
         found = target.candidate(repository, context.settings)
-        record = candidate_record(context, found)
+        record, stale = candidate_record(context, found), list(objects.changed_stages(repository.root))
     else:
         record = record_of(context, target.released(repository, ReleaseName.parse(release, context.model)))
+        stale = []
     environment.prepare()
     root = terraform.Terraform(environment, terraform.find(repository.root / STATE_FOLDER / "bin").path)
     root.init()
@@ -119,6 +122,7 @@ def plan(context: Context, release: str | None) -> Plan:
         environment=environment.name,
         live=live[1].release if live else None,
         target=record.release,
+        stale=stale,
         infrastructure=root.plan(),
         install_release=record not in host.installed(home).values(),
         install_runtime=all(known.runtime != record.runtime for known in host.installed(home).values()),

@@ -322,6 +322,7 @@ def _variables(context: Context, wanted: _Wanted) -> dict[str, object]:
 def _accept(context: Context, record: ReleaseRecord, source: Target, url: str) -> acceptance.Result:
     folder = context.environment.folder / "acceptance"
     if known := acceptance.kept(record, folder):
+        context.progress.say("prove", f"{known.rows} acceptance rows", "proven before")
         return known
     repository = context.environment.repository
     context.progress.begin("prove", "acceptance rows, live")

@@ -77,7 +77,12 @@ def _baseline(train: pd.Series, validation: pd.Series) -> npt.NDArray[np.float64
 
 
 def _probabilities(scorer: Scorer, frame: pd.DataFrame, contract: Contract) -> npt.NDArray[np.float64]:
-    return scorer.probabilities(contract.tensors(stage.rows(frame, contract)))
+    found = scorer.probabilities(contract.tensors(stage.rows(frame, contract)))
+    if unknown := int((~np.isfinite(found)).sum()):
+        raise Refused(
+            f"the model answers {unknown} of {len(found)} rows with no probability; nothing is packaged"
+        )
+    return found
 
 
 def main(argv: Sequence[str]) -> None:

@@ -36,8 +36,8 @@ def ingest(raw: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     if repeated.any():
         numbers = checked.index[repeated].tolist()
         raise InputError(
-            f"{len(numbers)} rows repeat the inputs of another (rows {_some(numbers)}): a repeated row can "
-            "end up both in training and in the acceptance test; remove the copies at the source"
+            f"{_rows(numbers)} repeat the inputs of another: a repeated row can end up both in training and in "
+            "the acceptance test; remove the copies at the source"
         )
     return checked[[*inputs, contract.target.column]]
 
@@ -123,18 +123,19 @@ def _problems(cases: pd.DataFrame, raw: pd.DataFrame) -> list[str]:
             case "column_in_schema":
                 lines.extend(f"{name}: not in the contract" for name in examples)
             case "not_nullable":
-                lines.append(f"{column}: {len(rows)} rows are null ({_some(rows)})")
+                lines.append(f"{column}: null in {_rows(rows)}")
             case "a number":
                 lines.append(f"{column}: expected a number, got {raw[column].dtype}")
             case _:
-                where = f"in {len(rows)} rows ({_some(rows)})"
-                lines.append(f"{column}: expected {check}, got {examples[0]!r} {where}")
+                lines.append(f"{column}: expected {check}, got {examples[0]!r} in {_rows(rows)}")
     return lines
 
 
-def _some(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:5])
-    return f"{shown}, ..." if len(numbers) > len(numbers[:5]) else shown
+def _rows(positions: Sequence[int]) -> str:
+    """How many rows, and which: counted from 1, without a file's head."""
+    shown = ", ".join(str(position + 1) for position in positions[:5])
+    more = ", ..." if len(positions) > len(positions[:5]) else ""
+    return f"{len(positions)} row{'s' if len(positions) > 1 else ''} ({shown}{more})"
 
 
 def main(argv: Sequence[str]) -> None:

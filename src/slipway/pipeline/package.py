@@ -56,7 +56,7 @@ def _numbers(values: pd.Series) -> dict[str, Any]:
     return {
         "null_share": float(values.isna().mean()),
         "mean": float(known.mean()),
-        "standard_deviation": float(known.std()),
+        "standard_deviation": float(known.std(ddof=0)),  # of one row: 0, not NaN
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }
 
@@ -183,7 +183,7 @@ def _params_digest(settings: Params) -> str:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1).encode() + b"\n"
+    return json.dumps(value, indent=1, allow_nan=False).encode() + b"\n"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage `runtime`: the serving code and its locked dependencies, as wheels in one deterministic tar."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -79,7 +80,7 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
     environment = {"SOURCE_DATE_EPOCH": _EPOCH}
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=_inherited() | environment, check=True, capture_output=True, text=True
+            command, cwd=cwd, env=os.environ | environment, check=True, capture_output=True, text=True
         )
     except FileNotFoundError:
         raise MachineError(f"{command[0]} is not on PATH", next_command="slipway doctor") from None
@@ -87,12 +88,6 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
         reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise MachineError(f"`{' '.join(command[:4])} ...` failed: {reason}") from error
     return done.stdout
-
-
-def _inherited() -> dict[str, str]:
-    import os  # noqa: PLC0415 - the only look at the environment, and not at import
-
-    return dict(os.environ)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, FailFast, Field, TypeAdapter, ValidationError
@@ -68,9 +69,18 @@ def create_app(release: Release, door: Door, max_body_bytes: int = MAX_BODY_BYTE
     record = release.record
     registry = CollectorRegistry()
     metrics = Metrics(registry, record)
-    app = FastAPI(title=record.model, version=record.release, description=_described(release))
+    app = FastAPIOffline(
+        title=record.model,
+        version=record.release,
+        description=_described(release),
+        redoc_url=None,
+        swagger_ui_parameters={
+            "validatorUrl": None
+        },  # or the page sends the schema's address to a site of Swagger's
+    )
     row = release.contract.row_model()
-    one, many = TypeAdapter(row), TypeAdapter(_rows_of(row))
+    rows_type = Annotated[list[row], Field(min_length=1, max_length=MAX_ROWS), FailFast()]  # type: ignore[valid-type]
+    one, many = TypeAdapter(row), TypeAdapter[Any](rows_type)
 
     @app.post(
         "/predict",
@@ -132,12 +142,6 @@ refuses the request, and the problems of the first such row are named.
 A number is an IEEE double, as in JavaScript: an integer beyond 2^53 is rounded to the nearest. Of a key that is
 given twice, the last value counts.
 """
-
-
-def _rows_of(row: type[BaseModel]) -> Any:
-    from typing import Annotated  # noqa: PLC0415
-
-    return Annotated[list[row], Field(min_length=1, max_length=MAX_ROWS), FailFast()]  # type: ignore[valid-type]
 
 
 def _described(release: Release) -> str:

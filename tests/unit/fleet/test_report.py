@@ -134,12 +134,24 @@ def test_a_first_deploy_would_change_everything(
         "environment": "local",
         "live": None,
         "target": "candidate",
+        "stale": [],
         "infrastructure": True,
         "install_release": True,
         "install_runtime": True,
         "swap": True,
     }
     assert found.pending is True
+
+
+def test_a_plan_names_the_stages_that_have_not_run_since_something_changed(
+    provisioned: Context, workshop: Workshop, terraform: Terraform, server: Server
+) -> None:
+    workshop.releases(1)
+    terraform.works(server.url, provisioned.environment.folder)
+    stage = provisioned.environment.repository.root / "dvc.yaml"
+    stage.write_text(stage.read_text().replace("cmd: ", "cmd: true; ", 1))
+    assert len(report.plan(provisioned, None).stale) == 1
+    assert report.plan(provisioned, "v1.0.0").stale == []
 
 
 def test_what_is_serving_needs_no_change(

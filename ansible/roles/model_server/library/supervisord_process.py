@@ -6,6 +6,7 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -56,6 +57,8 @@ ENDING = {"STOPPING", "STOPPED", "FATAL"}
 NOT_WAITING = False
 PAUSE_SECONDS = 0.02
 STOP_SECONDS = 60
+DOOR_SECONDS = 5
+FRONT_DOOR = r"^socket = tcp://(.+):(\d+)$"
 
 
 class NotReadyError(Exception):
@@ -148,7 +151,34 @@ def shut_down() -> bool:
         if time.monotonic() > until:
             raise NotReadyError(f"the processes {serving()} have not ended after {STOP_SECONDS} s", "")
         time.sleep(PAUSE_SECONDS)
+    _until_the_socket_is_free(until)
     return changed or bool(left)
+
+
+def _until_the_socket_is_free(until: float) -> None:
+    """Wait for the door's process: it sees within a second that a supervisord was killed, and lets the socket go."""
+    if not (match := re.search(FRONT_DOOR, text(Path("supervisord.conf")), re.MULTILINE)):
+        return
+    until = min(until, time.monotonic() + DOOR_SECONDS)  # another program may have it by then
+    while time.monotonic() < until and not free(match[1], int(match[2])):
+        time.sleep(PAUSE_SECONDS)
+
+
+def free(address: str, port: int) -> bool:
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def supervisord_runs() -> bool:
