@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
@@ -14,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from slipway import bundle
 
 MODULE = Path(__file__).parents[2] / "ansible/roles/model_server/library/model_server_facts.py"
 WANTED = {"model": "wear", "release": "v1.1.0", "commit": "c" * 40, "bundle": "b" * 64, "runtime": "1" * 64}
@@ -42,12 +45,18 @@ class Home:
 
     def release(self, label: str, runtime: str = "1") -> dict[str, str]:
         """Install a release and its runtime; its record."""
-        record = {**WANTED, "release": label, "runtime": runtime * 64}
         folder = self.folder / "releases" / label
         (folder / "bundle").mkdir(parents=True)
-        (folder / "bundle" / "model.onnx").write_text(label)
-        files = {"model.onnx": sha256(label.encode()).hexdigest()}
-        (folder / "bundle" / "manifest.json").write_text(json.dumps({"files": files}))
+        tar = bundle.tar({"model.onnx": label.encode(), "manifest.json": b'{"model": "wear"}'})
+        (folder / "bundle.tar").write_bytes(tar)
+        with tarfile.open(folder / "bundle.tar") as archive:
+            archive.extractall(folder / "bundle", filter="data")
+        record = {
+            **WANTED,
+            "release": label,
+            "bundle": sha256(tar).hexdigest(),
+            "runtime": runtime * 64,
+        }
         (folder / "release.json").write_text(json.dumps(record))
         self.runtime(runtime)
         (folder / "runtime").symlink_to(Path("../../runtimes") / (runtime * 16))
@@ -268,7 +277,7 @@ def test_a_release_is_installed_when_its_record_is_there_and_its_bytes_are_whole
     assert (found["release_installed"], found["release_damaged"]) == (True, False)
 
 
-@pytest.mark.parametrize("file", ["release.json", "bundle/model.onnx", "bundle/manifest.json"])
+@pytest.mark.parametrize("file", ["release.json", "bundle.tar", "bundle/model.onnx", "bundle/manifest.json"])
 @pytest.mark.parametrize("how", ["changed", "deleted", "empty"])
 def test_a_release_with_a_file_that_is_not_whole_is_damaged(
     facts: ModuleType, home: Home, file: str, how: str
@@ -280,6 +289,13 @@ def test_a_release_with_a_file_that_is_not_whole_is_damaged(
         path.write_text("{}" if how == "changed" else "")
     found = facts.observe(home.folder, wanted, 5)
     assert (found["release_installed"], found["release_damaged"]) == (False, True)
+
+
+def test_a_release_whose_record_promises_other_bytes_is_damaged(facts: ModuleType, home: Home) -> None:
+    """The files agree with each other, and are those of another release."""
+    wanted = home.release("v1.1.0") | {"bundle": "e" * 64}
+    (home.folder / "releases/v1.1.0/release.json").write_text(json.dumps(wanted))
+    assert facts.observe(home.folder, wanted, 5)["release_damaged"] is True
 
 
 def test_a_release_with_a_file_too_many_is_damaged(facts: ModuleType, home: Home) -> None:

@@ -25,8 +25,8 @@ from slipway.params import Params
 from slipway.pipeline import evaluate, ingest, onnx_export, package, split, stage, train
 from slipway.scorer import Prediction, Scorer
 from slipway.serving import probe
+from slipway.serving.door import announcement
 from slipway.serving.release import ReleaseRecord
-from slipway.serving.server import announcement
 
 SECONDS = 20.0
 """How long to wait for what must happen."""

@@ -1,6 +1,7 @@
 """Where a slot's process stands: proven but unseen, live at the front door, or on its way out."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass
@@ -15,3 +16,8 @@ class Door:
     """Accepting at the front door."""
     stopping: bool = False
     """Answering what has come, with `Connection: close`; accepting nothing new."""
+
+
+def announcement(home: Path, slot: str) -> Path:
+    """The file in which a slot's process says its id and the port of its side door."""
+    return home / "run" / f"{slot}.json"

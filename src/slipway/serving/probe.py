@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from slipway.bundle import Golden
 from slipway.errors import Refused, SlipwayError
-from slipway.scorer import Prediction
-from slipway.serving import release
-from slipway.serving.server import announcement
+from slipway.serving.door import announcement
 
 _PAUSE_SECONDS = 0.05
 
@@ -62,6 +59,11 @@ def gone(home: Path, slot: str) -> None:
 
 def golden(home: Path, slot: str) -> None:
     """Raise Refused unless the slot serves the release of its link and answers its golden rows soundly."""
+    # They take most of a second to import on a busy host; the other checks need none of them.
+    from slipway.bundle import Golden  # noqa: PLC0415
+    from slipway.scorer import Prediction  # noqa: PLC0415
+    from slipway.serving import release  # noqa: PLC0415
+
     folder = (home / "slots" / slot).resolve()
     expected = json.loads((folder / release.RECORD).read_text())
     found = ask(home, slot, "/metadata")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from slipway.serving.door import Door
+from slipway.serving.door import Door, announcement
 
 LIVE = "live"
 """In an environment's folder: a link to the slot that answers at the front door."""
@@ -126,8 +126,3 @@ def is_live(home: Path, slot: str) -> bool:
     with contextlib.suppress(OSError):
         return (home / LIVE).readlink().name == slot
     return False
-
-
-def announcement(home: Path, slot: str) -> Path:
-    """The file in which a slot's process says its id and the port of its side door."""
-    return home / "run" / f"{slot}.json"

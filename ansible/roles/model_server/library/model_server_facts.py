@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+import tarfile
 import tempfile
 from http.client import HTTPException
 from pathlib import Path
@@ -73,18 +75,17 @@ def record(folder: Path) -> dict:
 
 
 def whole(folder: Path, wanted: dict) -> bool:
-    """Whether a folder holds the release that is wanted, byte for byte."""
-    bundle = folder / "bundle"
+    """Whether a folder holds the release that is wanted, byte for byte: record -> tar -> unpacked files."""
     try:
-        files = json.loads((bundle / "manifest.json").read_text())["files"]
-        there = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in bundle.iterdir()
-            if path.name != "manifest.json"
-        }
-    except (OSError, ValueError, KeyError, TypeError):
+        tar = (folder / "bundle.tar").read_bytes()
+        there = {path.name: path.read_bytes() for path in (folder / "bundle").iterdir()}
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            packed = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}
+    except (OSError, AttributeError, tarfile.TarError):
         return False
-    return record(folder) == wanted and there == files
+    return (
+        record(folder) == wanted and hashlib.sha256(tar).hexdigest() == wanted["bundle"] and there == packed
+    )
 
 
 def asked(home: Path, slot: str, path: str) -> dict:
