@@ -11,9 +11,10 @@ from rich.console import Console
 
 from slipway import params
 from slipway.errors import SlipwayError
+from slipway.fleet.change import Outcome
+from slipway.fleet.context import Context
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
-from slipway.fleet.rollout import Context, Outcome
 from slipway.release.git import Repository
 
 _PENDING, _CANCELLED, _USAGE = 2, 130, 64

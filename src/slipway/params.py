@@ -89,6 +89,14 @@ class Acceptance(Section):
     roc_auc_drop_maximum: float = Field(ge=0, le=1)
 
 
+class Rollout(Section):
+    """How a release moves through the hosts of an environment."""
+
+    batches: tuple[
+        Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^(100|[1-9]?[0-9])%$")], ...
+    ] = Field(default=(1, "50%", "100%"), min_length=1, strict=False)
+
+
 class Params(Section):
     model: Model
     contract: Contract
@@ -98,6 +106,8 @@ class Params(Section):
     package: Package
     runtime: Runtime
     acceptance: Acceptance
+    rollout: dict[str, Rollout] = {}
+    """By environment; one that is not named here rolls out by the defaults."""
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

@@ -19,9 +19,9 @@ from rich.console import Console
 from tests.unit.workshop import NOW, Workshop, hermetic, workshop
 
 from slipway import bundle
+from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment
 from slipway.fleet.progress import Progress
-from slipway.fleet.rollout import Context
 from slipway.serving.release import ReleaseRecord
 
 __all__ = ["hermetic", "workshop"]

@@ -28,6 +28,14 @@ class Result(NamedTuple):
     validation: dict[str, float]
     """The same metrics when the model was trained."""
 
+    @property
+    def summary(self) -> str:
+        live, validation = self.live, self.validation
+        return (
+            f"{self.rows} rows equal offline; recall {live['recall']:.3f} (validation {validation['recall']:.3f}), "
+            f"ROC AUC {live['roc_auc']:.3f} ({validation['roc_auc']:.3f})"
+        )
+
 
 def prove(
     url: str,

@@ -25,6 +25,22 @@ class Entry(NamedTuple):
     record: ReleaseRecord
 
 
+class Report(NamedTuple):
+    """What a host says of itself."""
+
+    slot: str
+    """The live one, by the host's links; empty before the first roll-out."""
+    live: ReleaseRecord | None
+    installed: dict[str, ReleaseRecord]
+    log: list[Entry]
+
+
+def report(home: Path) -> Report:
+    """What this machine says of itself, by its folder."""
+    slot, record = live(home) or ("", None)
+    return Report(slot, record, installed(home), log(home))
+
+
 def log(home: Path) -> list[Entry]:
     """The release log, the oldest entry first; a line that a crash cut short does not count."""
     file = home / LOG

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,14 +35,17 @@ class Outcome(NamedTuple):
     """Tasks that changed something, over all hosts."""
 
 
-def command(environment: Environment, playbook: str, variables: Mapping[str, Any]) -> list[str]:
-    """The command line of a playbook for the hosts of an environment."""
+def command(
+    environment: Environment, playbook: str, variables: Mapping[str, Any], limit: Sequence[str] = ()
+) -> list[str]:
+    """The command line of a playbook for the hosts of an environment, or for some of them."""
     ansible = environment.repository.root / "ansible"
     return [
         str(Path(sys.executable).parent / "ansible-playbook"),
         f"--inventory={ansible / 'inventory' / environment.name}",
         f"--inventory={environment.folder / 'inventory.yml'}",
         f"--extra-vars={json.dumps(variables)}",
+        *([f"--limit={','.join(limit)}"] if limit else []),
         str(ansible / "playbooks" / f"{playbook}.yml"),
     ]
 
@@ -54,6 +57,7 @@ def run(
     on_step: Callable[[Step], None],
     lock: int,
     on_cancel: Callable[[], None] = lambda: None,
+    limit: Sequence[str] = (),
 ) -> Outcome:
     """Run a playbook, in a session of its own: an interrupt reaches us, and the host finishes its step.
 
@@ -68,7 +72,7 @@ def run(
     Raises:
         TaskFailed: A task failed; the message names host, task and reason.
     """
-    argv = command(environment, playbook, variables)
+    argv = command(environment, playbook, variables, limit)
     with (
         (environment.folder / "ansible.log").open("w", encoding="utf-8") as errors,
         subprocess.Popen(

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from slipway.errors import Refused
 from slipway.fleet import host, terraform
+from slipway.fleet.context import Context
 from slipway.fleet.environment import STATE_FOLDER
-from slipway.fleet.rollout import Context, candidate_record, record_of
+from slipway.fleet.wanted import candidate_record, record_of
 from slipway.release import desired, objects, target
 from slipway.release.names import ReleaseName
 from slipway.serving.release import ReleaseRecord
@@ -108,7 +109,10 @@ def plan(context: Context, release: str | None) -> Plan:
     repository, home = environment.repository, environment.folder
     if release is None:
         found = target.candidate(repository, context.settings)
-        record, stale = candidate_record(context, found), list(objects.changed_stages(repository.root))
+        record, stale = (
+            candidate_record(context, found, {"local-1": host.report(environment.folder)}),
+            list(objects.changed_stages(repository.root)),
+        )
     else:
         record = record_of(context, target.released(repository, ReleaseName.parse(release, context.model)))
         stale = []

@@ -178,7 +178,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _params_digest(settings: Params) -> str:
-    shaping = settings.model_dump(mode="json", exclude={"runtime", "acceptance"})
+    shaping = settings.model_dump(mode="json", exclude={"runtime", "acceptance", "rollout"})
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
 

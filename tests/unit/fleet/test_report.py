@@ -6,7 +6,7 @@ from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import InputError
 from slipway.fleet import report
-from slipway.fleet.rollout import Context
+from slipway.fleet.context import Context
 from slipway.release import desired
 from slipway.release.names import ReleaseName
 from slipway.serving.release import ReleaseRecord

@@ -14,8 +14,8 @@ from slipway.bundle import sha256
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import acceptance, lock, rollout
 from slipway.fleet.acceptance import Result
+from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment
-from slipway.fleet.rollout import Context
 from slipway.release import desired
 from slipway.release.names import ReleaseName
 from slipway.serving.release import ReleaseRecord

@@ -1,0 +1,167 @@
+"""One change of an environment to one release: provisioned, rolled out batch by batch, proven, or taken back."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from slipway.errors import MachineError, Refused, RolledBack, SlipwayError
+from slipway.fleet import acceptance, delivery, host, infrastructure, playbook
+from slipway.fleet.batches import batches
+from slipway.fleet.context import Context
+from slipway.fleet.environment import Fleet
+from slipway.fleet.host import Report
+from slipway.fleet.wanted import Wanted, before_last, installed_everywhere
+from slipway.serving.release import ReleaseRecord
+
+
+class Outcome(NamedTuple):
+    """How a roll-out ended."""
+
+    record: ReleaseRecord
+    url: str
+    changed: int
+    """Tasks that changed something."""
+    acceptance: acceptance.Result | None
+
+
+class UnfinishedError(MachineError):
+    """The release is live, but its roll-out did not come to its end."""
+
+
+class Change:
+    """A change under way; `before` is what the hosts said when it began."""
+
+    def __init__(self, context: Context, wanted: Wanted, before: Mapping[str, Report], held: int) -> None:
+        self._context = context
+        self._wanted = wanted
+        self._before = before
+        self._held = held
+        self._variables = delivery.variables(context, wanted, before)
+
+    @property
+    def old(self) -> ReleaseRecord | None:
+        """What was live on the hosts, or None before the first roll-out.
+
+        Where an earlier change was cut short, they differ: then it is what is not wanted now.
+        """
+        live = [report.live for report in self._before.values() if report.live]
+        others = [record for record in live if record != self._wanted.record]
+        return next(iter([*others, *live]), None)
+
+    def make(self) -> Outcome:
+        """Make the release live on every host, and prove it.
+
+        Raises:
+            MachineError: A host refuses, and nothing was changed; or the roll-out did not come to its end.
+            RolledBack: It failed, and what was live before is again.
+            Refused: It failed its acceptance test, and there was nothing before.
+        """
+        fleet = infrastructure.provide(self._context, self._wanted.action)
+        changed = self._roll_out(fleet)
+        result = None
+        if self._wanted.source and self._wanted.action == "deploy":
+            try:
+                result = self._prove(self._wanted, fleet)
+            except SlipwayError as error:
+                self._context.progress.end("failed")
+                raise self._take_back(fleet, error) from error
+        return Outcome(self._wanted.record, fleet.url, changed, result)
+
+    def _roll_out(self, fleet: Fleet) -> int:
+        """Batch by batch; the tasks that changed something."""
+        changed, touched = 0, list[str]()
+        for batch in batches(sorted(fleet.hosts), self._context.rollout.batches):
+            try:
+                changed += self._play(fleet, batch, self._variables)
+            except playbook.TaskFailed as error:
+                self._context.progress.end("failed")
+                if error.phase == "preflight" and not touched:
+                    raise MachineError(
+                        f"{self._wanted.record.release} was not rolled out, and nothing was changed\n  {error}",
+                        next_command="mend that, then the same command again",
+                    ) from error
+                # A host that failed has put back what it had.
+                raise self._reverted(fleet, [*touched, *batch], error) from error
+            touched += batch
+        return changed
+
+    def _play(self, fleet: Fleet, hosts: Sequence[str], variables: Mapping[str, object]) -> int:
+        progress, names, phase = self._context.progress, ", ".join(hosts), "preflight"
+
+        def on_step(step: playbook.Step) -> None:
+            nonlocal phase
+            phase = step.phase or phase
+            progress.begin("rollout", f"{names}  {phase}", f"{names}  {phase}: {step.task}")
+
+        def on_cancel() -> None:
+            progress.say("cancelled", "the hosts finish", "so that none is left between two releases")
+
+        limit = hosts if len(hosts) < len(fleet.hosts) else ()
+        environment = self._context.environment
+        done = playbook.run(environment, "rollout", variables, on_step, self._held, on_cancel, limit)
+        progress.end(f"{done.changed} changes" if done.changed else "nothing changed")
+        return done.changed
+
+    def _reverted(self, fleet: Fleet, hosts: Sequence[str], error: SlipwayError) -> SlipwayError:
+        """Bring hosts back to what was live, but for a single one, which has done that itself; the error to raise."""
+        if self.old and len(hosts) > 1:
+            self._go_back(fleet, hosts, self.old)
+        return self._rolled_back(fleet, self.old, error)
+
+    def _prove(self, wanted: Wanted, fleet: Fleet) -> acceptance.Result:
+        context, source = self._context, wanted.source
+        assert source is not None  # noqa: S101 - for the type checker: only what has a source is proven
+        folder = context.environment.folder / "acceptance"
+        if known := acceptance.kept(wanted.record, folder):
+            context.progress.say("prove", f"{known.rows} acceptance rows", "proven before")
+            return known
+        repository = context.environment.repository
+        context.progress.begin("prove", "acceptance rows, live")
+        result = acceptance.prove(
+            fleet.url,
+            wanted.record,
+            source.file(repository, source.pins.acceptance),
+            source.file(repository, source.pins.bundle),
+            source.pins.metrics["validation"],
+            context.settings.acceptance,
+        )
+        acceptance.keep(result, folder)
+        context.progress.end(result.summary)
+        return result
+
+    def _take_back(self, fleet: Fleet, error: SlipwayError) -> SlipwayError:
+        """Take back a release that is live but failed its acceptance test; the error to raise."""
+        old = self.old
+        if old == self._wanted.record:
+            # The test was left out once, by a command that was cut short: what served before is in the log.
+            old = before_last(self._before, self._wanted.record.model)
+        if old is None or old not in installed_everywhere(self._before).values():
+            playbook.run(self._context.environment, "stop", {}, lambda _: None, self._held)
+            return Refused(
+                f"{self._wanted.record.release} failed its acceptance test and was stopped: {error}"
+            )
+        self._go_back(fleet, sorted(fleet.hosts), old)
+        return self._rolled_back(fleet, old, error)
+
+    def _go_back(self, fleet: Fleet, hosts: Sequence[str], old: ReleaseRecord) -> None:
+        """All hosts at once: what they go back to has been proven."""
+        wanted = Wanted(old, None, "abort")
+        self._play(fleet, hosts, delivery.variables(self._context, wanted, self._before))
+
+    def _rolled_back(self, fleet: Fleet, old: ReleaseRecord | None, error: SlipwayError) -> SlipwayError:
+        """The error to raise; what it says of the service has been asked of it."""
+        new, status = self._wanted.record, f"slipway status {self._context.environment.name}"
+        answers = (host.asked(fleet.url, "/metadata") or {}).get("release")
+        if answers == new.release and old != new:
+            return UnfinishedError(
+                f"{new.release} is live, but its roll-out did not come to its end\n  {error}",
+                next_command="the same command again",
+            )
+        if old is None and answers:
+            serving = f"{answers} answers"
+        elif old is None:
+            serving = "nothing served before, and nothing does"
+        elif answers == old.release:
+            serving = f"{old.release} is still serving"
+        else:
+            serving = f"{old.release} was live before, but does not answer on {fleet.url}"
+        return RolledBack(f"{new.release} was not rolled out; {serving}\n  {error}", next_command=status)

@@ -1,0 +1,50 @@
+"""What every command on an environment needs, and how a disk that fills up meanwhile is said."""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+from slipway.errors import MachineError
+from slipway.fleet import lock
+from slipway.fleet.environment import Environment
+from slipway.fleet.progress import Progress
+from slipway.params import Params, Rollout
+
+
+class Context(NamedTuple):
+    """A command on an environment."""
+
+    environment: Environment
+    settings: Params
+    progress: Progress
+    now: Callable[[], datetime]
+    command: str
+
+    @property
+    def model(self) -> str:
+        return self.settings.model.name
+
+    @property
+    def rollout(self) -> Rollout:
+        return self.settings.rollout.get(self.environment.name, Rollout())
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the environment on this machine; the descriptor of the lock, for programs that work on it.
+
+        Raises:
+            Locked: Another command of this machine is changing the environment.
+        """
+        self.environment.prepare()
+        owner = lock.owner(self.command, getpass.getuser(), os.getpid(), self.now())
+        try:
+            with lock.held(self.environment.folder / "lock", owner) as held:
+                yield held
+        except OSError as error:
+            raise MachineError(
+                f"{error.filename or self.environment.folder}: {error.strerror or error}",
+                next_command="slipway doctor",
+            ) from error
