@@ -31,7 +31,8 @@ def held(file: Path, owner: dict[str, str]) -> Iterator[int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Locked(_held_by(file), next_command="wait, then the same command again") from None
+            holder = said_by(file.read_text(encoding="utf-8"))
+            raise Locked(holder, next_command="wait, then the same command again") from None
         lock.seek(0)
         lock.truncate()
         lock.write(json.dumps(owner))
@@ -44,9 +45,10 @@ def owner(command: str, by: str, pid: int, now: datetime) -> dict[str, str]:
     return {"by": by, "command": command, "since": f"{now:%Y-%m-%d %H:%M:%S}", "pid": str(pid)}
 
 
-def _held_by(file: Path) -> str:
+def said_by(text: str) -> str:
+    """What a lock file says of its holder."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(text)
         return f"{found['by']} is at it since {found['since']}: {found['command']!r} (process {found['pid']})"
     except (ValueError, KeyError):
         return "somebody else is at it"

@@ -1,0 +1,118 @@
+"""The lock of a fleet, with this machine's own `sh` and `flock` at the far end instead of SSH's."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.unit.machine import until
+
+from slipway.errors import Locked, MachineError
+from slipway.fleet import hold
+
+OWNER = {
+    "by": "ada",
+    "command": "slipway deploy production v1.1.0",
+    "since": "2026-06-01 12:00:00",
+    "pid": "7",
+}
+OTHER = {**OWNER, "by": "grace", "pid": "8"}
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> dict[str, Sequence[str]]:
+    """Three hosts, each a folder that the command runs in, as after a login."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    return {name: ["sh", "-c", f'cd {tmp_path / name} && eval "$0"'] for name in ("a", "b", "c")}
+
+
+def free(hosts: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the lock of every host can be had."""
+    try:
+        with hold.held(hosts, "lock", OTHER):
+            return True
+    except Locked:
+        return False
+
+
+def test_who_comes_second_is_told_who_holds_it_and_where(hosts: dict[str, Sequence[str]]) -> None:
+    with hold.held(hosts, "lock", OWNER), pytest.raises(Locked) as caught, hold.held(hosts, "lock", OTHER):
+        pass
+    assert str(caught.value).splitlines() == [
+        "ada is at it since 2026-06-01 12:00:00: 'slipway deploy production v1.1.0' (process 7) (on a)",
+        "  next: wait, then the same command again",
+    ]
+
+
+def test_it_is_free_afterwards_whatever_happened(hosts: dict[str, Sequence[str]]) -> None:
+    with pytest.raises(KeyError), hold.held(hosts, "lock", OWNER):
+        raise KeyError
+    until(lambda: free(hosts), 5)
+
+
+def test_one_host_that_is_held_is_enough_and_the_others_are_let_go(hosts: dict[str, Sequence[str]]) -> None:
+    with hold.held({"c": hosts["c"]}, "lock", OWNER):
+        with pytest.raises(Locked, match=r"ada is at it .* \(on c\)"), hold.held(hosts, "lock", OTHER):
+            pass
+        until(lambda: free({"a": hosts["a"], "b": hosts["b"]}), 5)
+
+
+def test_of_ten_at_once_exactly_one_gets_it(hosts: dict[str, Sequence[str]]) -> None:
+    gate = hosts["a"]
+
+    def attempt(number: int) -> str:
+        try:
+            with hold.held(hosts, "lock", {**OWNER, "pid": str(number)}):
+                until(lambda: len(refused) == 9)
+                return "held"
+        except Locked:
+            refused.append(number)
+            return "locked"
+
+    refused: list[int] = []
+    with ThreadPoolExecutor(10) as pool:
+        outcomes = list(pool.map(attempt, range(10)))
+    assert (outcomes.count("held"), outcomes.count("locked")) == (1, 9)
+    until(lambda: free({"a": gate}), 5)
+
+
+def test_a_holder_that_is_killed_frees_it(hosts: dict[str, Sequence[str]], tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from slipway.fleet import hold\n"
+        f"with hold.held({dict(hosts)!r}, 'lock', {OWNER!r}):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert not free(hosts)
+        os.kill(holder.pid, signal.SIGKILL)
+    until(lambda: free(hosts), 5)
+
+
+def test_a_lock_that_was_lost_is_noticed(hosts: dict[str, Sequence[str]]) -> None:
+    dies = {**hosts, "b": ["sh", "-c", "echo held; read line </dev/null; exit 1", "b"]}
+    with hold.held(dies, "lock", OWNER) as check:
+
+        def lost() -> bool:
+            try:
+                check()
+            except MachineError as error:
+                return "lock of b has ended" in str(error)
+            return False
+
+        until(lost, 5)
+
+
+def test_a_host_that_cannot_be_reached_is_named_with_the_reason(hosts: dict[str, Sequence[str]]) -> None:
+    broken = {**hosts, "b": ["sh", "-c", "echo 'ssh: connect to host b: No route to host' >&2; exit 255"]}
+    with pytest.raises(MachineError) as caught, hold.held(broken, "lock", OWNER):
+        pass
+    assert str(caught.value).splitlines()[0] == "b cannot be locked: ssh: connect to host b: No route to host"
+    until(lambda: free({"a": hosts["a"]}), 5)
