@@ -15,9 +15,15 @@ from slipway.fleet.environment import Environment
 class TaskFailed(SlipwayError):  # noqa: N818 - an outcome, not a defect
     """A task failed on a host; the role has put back what was."""
 
-    def __init__(self, host: str, message: str, phase: str = "") -> None:
+    def __init__(self, host: str, message: str, phase: str = "", *, unreachable: bool = False) -> None:
         super().__init__(f"{host}: {message}")
         self.phase = phase
+        self.unreachable = unreachable
+
+    def together_with(self, others: Sequence["TaskFailed"]) -> "TaskFailed":
+        """One failure for all, in the first one's phase."""
+        self.args = ("\n  ".join(str(each) for each in (self, *others)),)
+        return self
 
 
 class Step(NamedTuple):
@@ -33,6 +39,37 @@ class Outcome(NamedTuple):
 
     changed: int
     """Tasks that changed something, over all hosts."""
+    results: dict[str, dict[str, Any]]
+    """By host: what the last task that went well returned."""
+    failures: dict[str, TaskFailed]
+    """By host: what failed there last, or that it cannot be reached."""
+
+
+class _Play:
+    """What the events of a playbook add up to."""
+
+    def __init__(self) -> None:
+        self._changed = 0
+        self._results: dict[str, dict[str, Any]] = {}
+        self._failures: dict[str, TaskFailed] = {}
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        self._failures |= failures_of(event)
+        if event.get("_event") == "v2_runner_on_ok":
+            self._results |= event["hosts"]
+        self._changed += changes_of(event)
+        if event.get("_event") == "v2_playbook_on_stats":
+            # Of those where something failed, some went on and came to their end.
+            stats = event["stats"]
+            self._failures = {
+                host: failure
+                for host, failure in self._failures.items()
+                if stats[host]["failures"] or stats[host]["unreachable"]
+            }
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self._changed, self._results, self._failures)
 
 
 def command(
@@ -59,6 +96,27 @@ def run(
     on_cancel: Callable[[], None] = lambda: None,
     limit: Sequence[str] = (),
 ) -> Outcome:
+    """Run a playbook that must go well on every host.
+
+    Raises:
+        TaskFailed: A task failed; the message names hosts, tasks and reasons.
+    """
+    outcome = attempt(environment, playbook, variables, on_step, lock, on_cancel, limit)
+    if outcome.failures:
+        first, *others = outcome.failures.values()
+        raise first.together_with(others)
+    return outcome
+
+
+def attempt(
+    environment: Environment,
+    playbook: str,
+    variables: Mapping[str, Any],
+    on_step: Callable[[Step], None],
+    lock: int,
+    on_cancel: Callable[[], None] = lambda: None,
+    limit: Sequence[str] = (),
+) -> Outcome:
     """Run a playbook, in a session of its own: an interrupt reaches us, and the host finishes its step.
 
     Args:
@@ -68,9 +126,10 @@ def run(
         on_step: Called as each task begins.
         lock: Descriptor that the playbook holds as long as it runs.
         on_cancel: Called when somebody interrupts; the playbook goes on to its end.
+        limit: Names of the hosts; all of them where there are none.
 
     Raises:
-        TaskFailed: A task failed; the message names host, task and reason.
+        TaskFailed: The playbook did not run at all; that it failed on hosts is part of the outcome.
     """
     argv = command(environment, playbook, variables, limit)
     with (
@@ -82,8 +141,7 @@ def run(
     ):  # fmt: skip
         assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
         interrupted = False
-        failure: TaskFailed | None = None
-        changed = 0
+        play = _Play()
         while True:
             try:
                 if not (line := process.stdout.readline()):
@@ -91,20 +149,20 @@ def run(
                 event = _event(line)
                 if step := step_of(event):
                     on_step(step)
-                failure = failure_of(event) or failure
-                changed += changes_of(event)
+                play.take(event)
             except KeyboardInterrupt:
                 interrupted = True
                 on_cancel()
     if interrupted:
         raise KeyboardInterrupt
-    if process.returncode:
+    outcome = play.outcome
+    if not process.returncode:
         # A failure is none where the play went on and came to its end.
-        if failure:
-            raise failure
+        return outcome._replace(failures={})
+    if not outcome.failures:
         words = (environment.folder / "ansible.log").read_text(encoding="utf-8").strip().splitlines()
         raise TaskFailed("ansible", words[-1] if words else f"exit code {process.returncode}")
-    return Outcome(changed)
+    return outcome
 
 
 def step_of(event: Mapping[str, Any]) -> Step | None:
@@ -121,15 +179,18 @@ def _phase(task: Mapping[str, Any]) -> str:
     return file.stem if file.parent.name == "tasks" else ""
 
 
-def failure_of(event: Mapping[str, Any]) -> TaskFailed | None:
-    """The failure that an event reports."""
-    if event.get("_event") not in {"v2_runner_on_failed", "v2_runner_on_unreachable"}:
-        return None
-    ((host, result), *_) = event["hosts"].items()
-    task = event["task"]["name"].removeprefix("model_server : ")
-    reason = result.get("stderr") or result.get("msg") or "no reason given"
-    message = str(reason).strip() if task == "Say what failed" else f"{task}: {str(reason).strip()}"
-    return TaskFailed(host, message, _phase(event["task"]))
+def failures_of(event: Mapping[str, Any]) -> dict[str, TaskFailed]:
+    """The failures that an event reports, by host."""
+    lost = event.get("_event") == "v2_runner_on_unreachable"
+    if not lost and event.get("_event") != "v2_runner_on_failed":
+        return {}
+    task, phase = event["task"]["name"].removeprefix("model_server : "), _phase(event["task"])
+    found = {}
+    for host, result in event["hosts"].items():
+        reason = str(result.get("stderr") or result.get("msg") or "no reason given").strip()
+        message = reason if task == "Say what failed" else f"{task}: {reason}"
+        found[host] = TaskFailed(host, message, phase, unreachable=lost)
+    return found
 
 
 def changes_of(event: Mapping[str, Any]) -> int:

@@ -124,14 +124,14 @@ def test_a_task_that_begins_is_a_step_of_its_phase(event: dict[str, Any], expect
     ids=["by stderr", "by the role", "unreachable", "by message", "without a reason"],
 )
 def test_a_failure_names_host_task_and_reason(event: dict[str, Any], expected: str) -> None:
-    failure = playbook.failure_of(event)
+    ((host, failure),) = playbook.failures_of(event).items()
     assert isinstance(failure, TaskFailed)
-    assert str(failure) == expected
+    assert (host, str(failure)) == ("local-1", expected)
 
 
 @pytest.mark.parametrize("event", [OK, STATS, start("x", "x:1"), {}], ids=["ok", "stats", "start", "none"])
 def test_what_did_not_fail_is_no_failure(event: dict[str, Any]) -> None:
-    assert playbook.failure_of(event) is None
+    assert playbook.failures_of(event) == {}
 
 
 def test_changes_are_counted_over_all_hosts() -> None:
@@ -139,6 +139,12 @@ def test_changes_are_counted_over_all_hosts() -> None:
 
 
 # Run, with a program in the place of ansible-playbook.
+
+
+def ended(**counts: int) -> dict[str, Any]:
+    """The last event of a playbook, with counts of the first host."""
+    stats = {**STATS["stats"], "local-1": {**STATS["stats"]["local-1"], **counts}}
+    return {**STATS, "stats": stats}
 
 
 def tells(*events: dict[str, Any], code: int = 0) -> str:
@@ -155,24 +161,63 @@ def run(environment: Environment, lock: int = 0) -> tuple[playbook.Outcome, list
 
 def test_a_run_tells_its_steps_and_counts_its_changes(environment: Environment, ansible: Program) -> None:
     ansible.does(tells(start("model_server : Fetch", f"{TASKS}/install.yml:12"), OK, STATS))
-    assert run(environment) == (playbook.Outcome(7), [Step("install", "Fetch")])
+    assert run(environment) == (playbook.Outcome(7, OK["hosts"], {}), [Step("install", "Fetch")])
 
 
 def test_what_is_no_event_is_passed_over(environment: Environment, ansible: Program) -> None:
     ansible.does(f"print('[WARNING]: something'); print('[1, 2]'); print(); {tells(STATS)}")
-    assert run(environment) == (playbook.Outcome(7), [])
+    assert run(environment) == (playbook.Outcome(7, {}, {}), [])
 
 
 def test_a_run_that_failed_says_where_the_role_says_why(environment: Environment, ansible: Program) -> None:
-    ansible.does(tells(FAILED, RESCUED, STATS, code=2))
+    ansible.does(tells(FAILED, RESCUED, ended(failures=1), code=2))
     with pytest.raises(TaskFailed) as caught:
         run(environment)
     assert str(caught.value) == "local-1: Fetch the bundle: no space left"
 
 
+def test_a_run_that_failed_on_two_hosts_names_both(environment: Environment, ansible: Program) -> None:
+    both = {**FAILED, "hosts": {"local-1": {"stderr": "no space left"}, "local-2": {"msg": "no such file"}}}
+    ansible.does(tells(both, code=2))
+    with pytest.raises(TaskFailed) as caught:
+        run(environment)
+    assert str(caught.value).splitlines() == [
+        "local-1: Fetch the bundle: no space left",
+        "  local-2: Fetch the bundle: no such file",
+    ]
+
+
+def test_an_attempt_tells_what_each_host_returned_and_which_is_lost(
+    environment: Environment, ansible: Program
+) -> None:
+    lost = {**UNREACHABLE, "hosts": {"local-2": {"msg": "No route to host"}}}
+    ansible.does(tells(OK, lost, code=4))
+    environment.prepare()
+    outcome = playbook.attempt(environment, "collect", {}, lambda _: None, 0)
+    assert outcome.results == OK["hosts"]
+    assert {name: failure.unreachable for name, failure in outcome.failures.items()} == {"local-2": True}
+
+
+def test_what_a_host_got_over_is_no_failure_where_another_failed(
+    environment: Environment, ansible: Program
+) -> None:
+    other = {**FAILED, "hosts": {"local-2": {"msg": "no such file"}}}
+    stats = ended(failures=0)
+    stats["stats"]["local-2"] = {**stats["stats"]["local-1"], "failures": 1}
+    ansible.does(tells(FAILED, other, stats, code=2))
+    with pytest.raises(TaskFailed) as caught:
+        run(environment)
+    assert str(caught.value) == "local-2: Fetch the bundle: no such file"
+
+
+def test_only_the_hosts_that_are_named_take_part(environment: Environment) -> None:
+    assert "--limit=a,b" in playbook.command(environment, "rollout", {}, ["a", "b"])
+    assert not any(part.startswith("--limit") for part in playbook.command(environment, "rollout", {}))
+
+
 def test_a_failure_that_the_play_got_over_is_none(environment: Environment, ansible: Program) -> None:
     ansible.does(tells(FAILED, STATS))
-    assert run(environment) == (playbook.Outcome(7), [])
+    assert run(environment) == (playbook.Outcome(7, {}, {}), [])
 
 
 def test_a_run_that_ends_without_an_event_shows_ansibles_last_words(
@@ -217,9 +262,9 @@ def test_an_interrupt_waits_until_the_playbook_has_ended(
     environment: Environment, ansible: Program, tmp_path: Path
 ) -> None:
     """Then a host is never left by half."""
-    ended = tmp_path / "ended"
+    over = tmp_path / "over"
     event = json.dumps(start("model_server : Fetch", f"{TASKS}/install.yml:12"))
-    ansible.does(f"print({event!r}, flush=True); time.sleep(0.5); open({str(ended)!r}, 'w')")
+    ansible.does(f"print({event!r}, flush=True); time.sleep(0.5); open({str(over)!r}, 'w')")
     environment.prepare()
 
     def interrupt(_: Step) -> None:
@@ -229,5 +274,5 @@ def test_an_interrupt_waits_until_the_playbook_has_ended(
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         playbook.run(environment, "rollout", {}, interrupt, 0)
-    assert ended.exists()
+    assert over.exists()
     assert time.monotonic() - started < 5
