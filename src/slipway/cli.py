@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from slipway.fleet.context import Context
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
 from slipway.release.git import Repository
+
+if TYPE_CHECKING:
+    from slipway.fleet.report import HostStatus
 
 _PENDING, _CANCELLED, _USAGE = 2, 130, 64
 
@@ -127,18 +130,17 @@ def status(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(found._asdict())
     else:
-        live, answers = found.live, found.answers
+        answers = found.answers
         _print_rows(
             {
                 "desired": f"{found.desired} ({found.desired_tag})"
                 if found.desired
                 else "not declared in git",
-                "live": f"{live.release} ({found.slot})" if live else "nothing",
+                **_hosts(found.hosts),
                 "answers": f"{answers.release}, bundle {answers.bundle[:12]}" if answers else "nothing",
                 "url": found.url or "",
-                "installed": ", ".join(found.installed) or "nothing",
                 "verdict": "; ".join(found.problems)
-                or _in_order(found.desired, live.release if live else None),
+                or _in_order(found.desired, found.live.release if found.live else None),
             }
         )
     raise typer.Exit(1 if found.problems else 0)
@@ -247,6 +249,22 @@ def _print_outcome(outcome: Outcome) -> None:
 def _print_rows(rows: dict[str, str]) -> None:
     for name, value in rows.items():
         _stdout().print(f"[bold]{name:<15}[/]{value}", highlight=False, soft_wrap=True)
+
+
+def _hosts(hosts: "dict[str, HostStatus]") -> dict[str, str]:
+    """The accounts of the hosts; a host alone needs no name."""
+    rows: dict[str, str] = {}
+    for name, host in hosts.items():
+        live = f"{host.live.release} ({host.slot})" if host.live else "nothing"
+        installed = ", ".join(host.installed) or "nothing"
+        if len(hosts) == 1:
+            rows |= {"live": live, "installed": installed}
+        else:
+            answers = (
+                f"{host.answers.release}, bundle {host.answers.bundle[:12]}" if host.answers else "nothing"
+            )
+            rows[name] = f"live {live}; answers {answers}; installed {installed}"
+    return rows
 
 
 def _in_order(desired: str | None, live: str | None) -> str:

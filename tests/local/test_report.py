@@ -26,8 +26,8 @@ def test_status_for_programs_agrees_with_the_process(local: Workplace, live: str
     assert found["problems"] == []
     assert found["live"] == found["answers"] == {key: answer[key] for key in found["live"]}
     assert live == found["live"]["release"]
-    assert local.links()["live"] == f"slots/{found['slot']}"
-    assert local.installed() == set(found["installed"])
+    assert local.links()["live"] == f"slots/{found['hosts']['local-1']['slot']}"
+    assert local.installed() == set(found["hosts"]["local-1"]["installed"])
 
 
 def test_history_lists_what_was_live_the_latest_first(local: Workplace) -> None:

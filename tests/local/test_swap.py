@@ -104,7 +104,7 @@ def test_the_host_keeps_five_releases(local: Workplace, first: Candidate) -> Non
         local.does("deploy", "local")
     last = list(dict.fromkeys(line["release"] for line in reversed(local.log())))
     assert set(last[:5]) == local.installed()
-    assert sorted(last[:5]) == sorted(local.reads("status", "local")["installed"])
+    assert sorted(last[:5]) == sorted(local.reads("status", "local")["hosts"]["local-1"]["installed"])
     said = local.slipway("rollback", "local", last[5])
     assert said.code == 1
     assert f"{last[5]} is not on local" in said.err

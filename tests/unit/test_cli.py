@@ -319,7 +319,10 @@ def test_status_as_json_is_json_and_nothing_else(slipway: Slipway, host: Host) -
     assert (code, errors) == (0, "")
     found = json.loads(out)
     live = host.record("v1.0.0").model_dump()
-    assert (found["live"], found["answers"], found["slot"], found["problems"]) == (live, live, "blue", [])
+    assert (found["live"], found["answers"], found["problems"]) == (live, live, [])
+    assert found["hosts"] == {
+        "local-1": {"live": live, "slot": "blue", "answers": live, "installed": ["v1.0.0"]}
+    }
 
 
 def test_plan_ends_with_2_where_something_is_pending(slipway: Slipway, serving: Server) -> None:

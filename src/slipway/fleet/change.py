@@ -6,9 +6,8 @@ from typing import NamedTuple
 from slipway.errors import MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import acceptance, delivery, host, infrastructure, playbook
 from slipway.fleet.batches import batches
-from slipway.fleet.context import Context
 from slipway.fleet.environment import Fleet
-from slipway.fleet.host import Report
+from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, before_last, installed_everywhere
 from slipway.serving.release import ReleaseRecord
 
@@ -28,14 +27,26 @@ class UnfinishedError(MachineError):
 
 
 class Change:
-    """A change under way; `before` is what the hosts said when it began."""
+    """A change under way."""
 
-    def __init__(self, context: Context, wanted: Wanted, before: Mapping[str, Report], held: int) -> None:
-        self._context = context
+    def __init__(self, session: Session, wanted: Wanted) -> None:
+        """Find out whether the change can be made at all.
+
+        Raises:
+            MachineError: A host cannot be reached, which must take part in all but going back; or the bytes
+                cannot be had.
+        """
+        self._session = session
+        self._context = session.context
         self._wanted = wanted
-        self._before = before
-        self._held = held
-        self._variables = delivery.variables(context, wanted, before)
+        self._before = session.reports
+        if session.lost and wanted.action == "deploy":
+            lost = [f"  {name}: {reason}" for name, reason in session.lost.items()]
+            raise MachineError(
+                "\n".join(["hosts cannot be reached, and nothing was changed:", *lost]),
+                next_command=f"slipway status {self._context.environment.name}",
+            )
+        self._variables = delivery.variables(self._context, wanted, self._before)
 
     @property
     def old(self) -> ReleaseRecord | None:
@@ -64,12 +75,19 @@ class Change:
             except SlipwayError as error:
                 self._context.progress.end("failed")
                 raise self._take_back(fleet, error) from error
+        if self._session.lost:
+            raise UnfinishedError(
+                f"{self._wanted.record.release} is live, but {', '.join(self._session.lost)} cannot be reached",
+                next_command="the same command again, when they can",
+            )
         return Outcome(self._wanted.record, fleet.url, changed, result)
 
     def _roll_out(self, fleet: Fleet) -> int:
         """Batch by batch; the tasks that changed something."""
         changed, touched = 0, list[str]()
-        for batch in batches(sorted(fleet.hosts), self._context.rollout.batches):
+        there = [name for name in sorted(fleet.hosts) if name not in self._session.lost]
+        for batch in batches(there, self._context.rollout.batches):
+            self._session.check()
             try:
                 changed += self._play(fleet, batch, self._variables)
             except playbook.TaskFailed as error:
@@ -97,7 +115,7 @@ class Change:
 
         limit = hosts if len(hosts) < len(fleet.hosts) else ()
         environment = self._context.environment
-        done = playbook.run(environment, "rollout", variables, on_step, self._held, on_cancel, limit)
+        done = playbook.run(environment, "rollout", variables, on_step, self._session.held, on_cancel, limit)
         progress.end(f"{done.changed} changes" if done.changed else "nothing changed")
         return done.changed
 
@@ -135,7 +153,7 @@ class Change:
             # The test was left out once, by a command that was cut short: what served before is in the log.
             old = before_last(self._before, self._wanted.record.model)
         if old is None or old not in installed_everywhere(self._before).values():
-            playbook.run(self._context.environment, "stop", {}, lambda _: None, self._held)
+            playbook.run(self._context.environment, "stop", {}, lambda _: None, self._session.held)
             return Refused(
                 f"{self._wanted.record.release} failed its acceptance test and was stopped: {error}"
             )

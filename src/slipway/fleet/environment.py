@@ -58,7 +58,8 @@ class Environment(NamedTuple):
         return cls(name, repository)
 
     @property
-    def takes_candidates(self) -> bool:
+    def is_here(self) -> bool:
+        """Whether it is this machine: then no connection is needed, and the work tree can be rolled out."""
         return self.name == "local"
 
     @property
@@ -68,6 +69,12 @@ class Environment(NamedTuple):
     @property
     def terraform_root(self) -> Path:
         return self.repository.root / "terraform" / "environments" / self.name
+
+    @property
+    def ssh_config(self) -> Path | None:
+        """How its hosts are reached by SSH, where that is not the person's own configuration."""
+        file = self.repository.root / "ansible" / "inventory" / self.name / "ssh_config"
+        return file if file.is_file() else None
 
     def prepare(self) -> None:
         """Make the environment's folder.

@@ -10,11 +10,14 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
-from slipway.errors import Locked, MachineError, SlipwayError
+from slipway.errors import Locked, MachineError
 from slipway.fleet import lock
 
 _TAKEN = 75
+_UNREACHABLE = 255
+"""SSH's own exit code."""
 _HELD = "held"
 _SCRIPT = f"""
 flock --nonblock --conflict-exit-code {_TAKEN} "$0" sh -c \
@@ -28,8 +31,17 @@ Ssh = Sequence[str]
 """The command line that runs a command on a host, but for that command."""
 
 
+class Hold(NamedTuple):
+    """The locks of a fleet, held."""
+
+    lost: dict[str, str]
+    """Hosts that cannot be reached, and so not be locked, and why."""
+    check: Callable[[], None]
+    """Raises MachineError where a lock has been lost since."""
+
+
 @contextmanager
-def held(hosts: Mapping[str, Ssh], file: str, owner: Mapping[str, str]) -> Iterator[Callable[[], None]]:
+def held(hosts: Mapping[str, Ssh], file: str, owner: Mapping[str, str]) -> Iterator[Hold]:
     """Hold the lock of every host, the first one first: of commands that race, exactly one gets it.
 
     Args:
@@ -37,21 +49,28 @@ def held(hosts: Mapping[str, Ssh], file: str, owner: Mapping[str, str]) -> Itera
         file: The lock file on each host; its folder is there.
         owner: Who holds it, for those who come second: `by`, `command`, `since`, `pid`.
 
-    Yields:
-        A check that raises MachineError where a lock has been lost since.
-
     Raises:
         Locked: Somebody else holds one.
-        MachineError: A host cannot be reached.
+        MachineError: A host is reached, but cannot be locked.
     """
+    lost: dict[str, str] = {}
     with ExitStack() as stack:
-        holders = {name: stack.enter_context(_holder(name, ssh, file, owner)) for name, ssh in hosts.items()}
+        holders = {}
+        for name, ssh in hosts.items():
+            try:
+                holders[name] = stack.enter_context(_holder(name, ssh, file, owner))
+            except _UnreachableError as error:
+                lost[name] = str(error)
 
         def check() -> None:
-            if lost := [name for name, holder in holders.items() if holder.poll() is not None]:
-                raise MachineError(f"the connection that holds the lock of {', '.join(lost)} has ended")
+            if ended := [name for name, holder in holders.items() if holder.poll() is not None]:
+                raise MachineError(f"the connection that holds the lock of {', '.join(ended)} has ended")
 
-        yield check
+        yield Hold(lost, check)
+
+
+class _UnreachableError(Exception):
+    """SSH says that it cannot reach a host."""
 
 
 @contextmanager
@@ -72,9 +91,11 @@ def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterato
             process.stdin.close()
 
 
-def _refusal(name: str, process: "subprocess.Popen[str]", said: str) -> SlipwayError:
+def _refusal(name: str, process: "subprocess.Popen[str]", said: str) -> Exception:
     errors = process.communicate()[1].strip().splitlines()
-    if process.returncode != _TAKEN:
-        reason = errors[-1] if errors else f"exit code {process.returncode}"
-        return MachineError(f"{name} cannot be locked: {reason}", next_command="slipway doctor")
-    return Locked(f"{lock.said_by(said)} (on {name})", next_command="wait, then the same command again")
+    reason = errors[-1] if errors else f"exit code {process.returncode}"
+    if process.returncode == _TAKEN:
+        return Locked(f"{lock.said_by(said)} (on {name})", next_command="wait, then the same command again")
+    if process.returncode == _UNREACHABLE:
+        return _UnreachableError(reason)
+    return MachineError(f"{name} cannot be locked: {reason}")

@@ -1,11 +1,12 @@
 """What a host of `local` says of itself: the folder's links and log, and the process behind the front door."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from pydantic import ValidationError
 
 from slipway.bundle import Bundle
 from slipway.errors import Refused
@@ -32,28 +33,54 @@ class Report(NamedTuple):
     """The live one, by the host's links; empty before the first roll-out."""
     live: ReleaseRecord | None
     installed: dict[str, ReleaseRecord]
+    """By label; what is there but not whole is left out."""
     log: list[Entry]
+    answers: ReleaseRecord | None
+    """By the live slot's own process."""
 
 
-def report(home: Path) -> Report:
+def report(home: Path, answers: ReleaseRecord | None = None) -> Report:
     """What this machine says of itself, by its folder."""
-    slot, record = live(home) or ("", None)
-    return Report(slot, record, installed(home), log(home))
+    slot, found = live(home) or ("", None)
+    return Report(slot, found, installed(home), log(home), answers)
+
+
+def told(found: Mapping[str, Any]) -> Report:
+    """What another machine says of itself: what the module `model_server_facts` returns as `report`."""
+    records = {label: record(each) for label, each in found["installed"].items()}
+    return Report(
+        found["slot"],
+        record(found["live"]),
+        {label: each for label, each in records.items() if each},
+        entries(found["log"]),
+        record(found["answers"]),
+    )
+
+
+def record(found: Mapping[str, Any] | None) -> ReleaseRecord | None:
+    """The identity in what a file or a process says, which may say more; None where there is none."""
+    try:
+        return ReleaseRecord(**{key: (found or {})[key] for key in ReleaseRecord.model_fields})
+    except (KeyError, ValidationError):
+        return None
 
 
 def log(home: Path) -> list[Entry]:
     """The release log, the oldest entry first; a line that a crash cut short does not count."""
     file = home / LOG
-    entries = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
+    return entries(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else []
+
+
+def entries(text: str) -> list[Entry]:
+    """The entries of a release log, the oldest first."""
+    read = []
+    for line in text.splitlines():
         try:
             found = json.loads(line)
-            entries.append(
-                Entry(found.pop("at"), found.pop("action"), found.pop("by"), ReleaseRecord(**found))
-            )
+            read.append(Entry(found.pop("at"), found.pop("action"), found.pop("by"), ReleaseRecord(**found)))
         except (ValueError, KeyError, AttributeError, TypeError):
             continue
-    return entries
+    return read
 
 
 def installed(home: Path) -> dict[str, ReleaseRecord]:
@@ -96,13 +123,13 @@ def asked(url: str, path: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def before(entries: Iterable[Entry]) -> ReleaseRecord | None:
+def before(log: Iterable[Entry]) -> ReleaseRecord | None:
     """The release to go back to: the one that was live before the current one was first deployed.
 
     A roll-back removes what it leaves, so that going back twice goes back two releases and not to and fro.
     """
     stack: list[ReleaseRecord] = []
-    for entry in entries:
+    for entry in log:
         if entry.action != "deploy" and entry.record in stack:
             while stack[-1] != entry.record:
                 stack.pop()

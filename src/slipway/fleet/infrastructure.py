@@ -12,35 +12,35 @@ def provide(context: Context, action: str) -> Fleet:
     Raises:
         MachineError: Terraform fails.
     """
-    progress = context.progress
+    progress, terraform_root = context.progress, root(context)
     progress.begin("provision", "terraform")
-    root = _root(context)
-    if action == "deploy" or not root.applied:
-        root.init()
-        if changes := root.plan():
-            root.apply()
+    if action == "deploy" or not terraform_root.applied:
+        terraform_root.init()
+        if changes := terraform_root.plan():
+            terraform_root.apply()
         progress.end("applied" if changes else "no changes")
-    fleet = _written(context, root)
+    fleet = write_inventory(context, terraform_root.fleet())
     progress.end("as it is")
     return fleet
 
 
-def read(context: Context) -> Fleet:
-    """What Terraform put out last.
+def known(context: Context) -> Fleet | None:
+    """What Terraform put out last, by machines that are not this one; None where nothing has been provisioned."""
+    terraform_root = root(context)
+    context.environment.prepare()
+    terraform_root.init()
+    return write_inventory(context, terraform_root.fleet()) if terraform_root.applied else None
 
-    Raises:
-        MachineError: Nothing has been applied.
-    """
-    return _written(context, _root(context))
 
-
-def _root(context: Context) -> Terraform:
+def root(context: Context) -> Terraform:
     environment = context.environment
     binary = terraform.find(environment.repository.root / STATE_FOLDER / "bin")
     return Terraform(environment, binary.path)
 
 
-def _written(context: Context, root: Terraform) -> Fleet:
-    fleet = root.fleet()
-    (context.environment.folder / "inventory.yml").write_text(inventory(fleet, {}), encoding="utf-8")
+def write_inventory(context: Context, fleet: Fleet) -> Fleet:
+    """Tell Ansible of the machines; returns them."""
+    environment = context.environment
+    facts = {"ansible_ssh_common_args": f"-F {environment.ssh_config}"} if environment.ssh_config else {}
+    (environment.folder / "inventory.yml").write_text(inventory(fleet, facts), encoding="utf-8")
     return fleet

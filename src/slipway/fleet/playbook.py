@@ -92,7 +92,7 @@ def run(
     playbook: str,
     variables: Mapping[str, Any],
     on_step: Callable[[Step], None],
-    lock: int,
+    lock: int | None,
     on_cancel: Callable[[], None] = lambda: None,
     limit: Sequence[str] = (),
 ) -> Outcome:
@@ -113,7 +113,7 @@ def attempt(
     playbook: str,
     variables: Mapping[str, Any],
     on_step: Callable[[Step], None],
-    lock: int,
+    lock: int | None,
     on_cancel: Callable[[], None] = lambda: None,
     limit: Sequence[str] = (),
 ) -> Outcome:
@@ -124,7 +124,7 @@ def attempt(
         playbook: Name of a file of `ansible/playbooks`.
         variables: Extra variables.
         on_step: Called as each task begins.
-        lock: Descriptor that the playbook holds as long as it runs.
+        lock: Descriptor that the playbook holds as long as it runs; None for one that changes nothing.
         on_cancel: Called when somebody interrupts; the playbook goes on to its end.
         limit: Names of the hosts; all of them where there are none.
 
@@ -136,7 +136,7 @@ def attempt(
         (environment.folder / "ansible.log").open("w", encoding="utf-8") as errors,
         subprocess.Popen(
             argv, env=_environment(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
-            stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[lock],
+            stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[] if lock is None else [lock],
         ) as process,
     ):  # fmt: skip
         assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe

@@ -1,33 +1,49 @@
 """What is, what should be, and what a deploy would do: nothing here changes anything."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from slipway.errors import Refused
-from slipway.fleet import host, terraform
+from slipway.fleet import host, infrastructure, wanted
+from slipway.fleet.collect import collect
 from slipway.fleet.context import Context
-from slipway.fleet.environment import STATE_FOLDER
-from slipway.fleet.wanted import candidate_record, record_of
-from slipway.release import desired, objects, target
-from slipway.release.names import ReleaseName
+from slipway.fleet.environment import Fleet
+from slipway.fleet.host import Report
+from slipway.release import desired, objects
 from slipway.serving.release import ReleaseRecord
 
 
+class HostStatus(BaseModel):
+    """Two accounts of a host: its links', and its process's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    live: ReleaseRecord | None
+    """By the host's links."""
+    slot: str
+    """The live one; empty before the first roll-out."""
+    answers: ReleaseRecord | None
+    """By the live slot's process."""
+    installed: list[str]
+
+
 class Status(NamedTuple):
-    """Three accounts of an environment: git's, the host's links, and the answering process's."""
+    """The accounts of an environment: git's, each host's, and that of the front door."""
 
     environment: str
     url: str | None
     desired: str | None
     """The release that git's newest desired state names."""
     desired_tag: str | None
+    hosts: dict[str, HostStatus]
+    lost: dict[str, str]
+    """Hosts that cannot be reached, and why."""
     live: ReleaseRecord | None
-    """By the host's links."""
-    slot: str | None
+    """On every host, by its links; None where they differ."""
     answers: ReleaseRecord | None
     """By the process behind the front door."""
-    installed: list[str]
     problems: list[str]
 
 
@@ -36,6 +52,7 @@ class Plan(NamedTuple):
 
     environment: str
     live: str | None
+    """On every host; None where they differ."""
     target: str
     stale: list[str]
     """Stages of the pipeline that are not up to date: what they will make is not what is planned."""
@@ -51,24 +68,36 @@ class Plan(NamedTuple):
 
 def status(context: Context) -> Status:
     """Compare the accounts of an environment."""
-    environment = context.environment
-    wanted, broken = _desired(context)
-    live = host.live(environment.folder)
-    url = _url(context)
-    answer = host.asked(url, "/metadata") if url else None
-    answers = _record(answer or {})
+    wish, broken = _desired(context)
+    fleet = _fleet(context)
+    reports, lost = collect(context, fleet)
+    answers = host.record(host.asked(fleet.url, "/metadata")) if fleet else None
+    if context.environment.is_here:
+        # The one process of this machine is the one behind the front door.
+        reports = {name: report._replace(answers=answers) for name, report in reports.items()}
+    label = wish.release.label if wish else None
     return Status(
-        environment=environment.name,
-        url=url,
-        desired=wanted.release.label if wanted else None,
-        desired_tag=wanted.name.tag if wanted else None,
-        live=live[1] if live else None,
-        slot=live[0] if live else None,
+        environment=context.environment.name,
+        url=fleet.url if fleet else None,
+        desired=label,
+        desired_tag=wish.name.tag if wish else None,
+        hosts={
+            name: HostStatus(
+                live=report.live, slot=report.slot, answers=report.answers, installed=list(report.installed)
+            )
+            for name, report in reports.items()
+        },
+        lost=lost,
+        live=_common(reports),
         answers=answers,
-        installed=list(host.installed(environment.folder)),
-        problems=broken
-        + _problems(wanted.release.label if wanted else None, live[1] if live else None, answers),
+        problems=[*broken, *_problems(label, reports, lost)],
     )
+
+
+def _common(reports: Mapping[str, Report]) -> ReleaseRecord | None:
+    """What is live on every host."""
+    live = {report.live for report in reports.values()}
+    return live.pop() if len(live) == 1 else None
 
 
 def _desired(context: Context) -> tuple[desired.Desired | None, list[str]]:
@@ -79,19 +108,24 @@ def _desired(context: Context) -> tuple[desired.Desired | None, list[str]]:
         return None, [str(error)]
 
 
-def _record(answer: dict[str, Any]) -> ReleaseRecord | None:
-    try:
-        return ReleaseRecord(**{key: answer[key] for key in ReleaseRecord.model_fields})
-    except (KeyError, ValidationError):
-        return None
+def _problems(wanted: str | None, reports: Mapping[str, Report], lost: Mapping[str, str]) -> list[str]:
+    problems = [f"{name} cannot be reached: {reason}" for name, reason in lost.items()]
+    if not any(report.live for report in reports.values()):
+        return [*problems, "nothing is deployed"]
+    for name, report in reports.items():
+        # One host alone needs no name.
+        where = f"{name}: " if len(reports) + len(lost) > 1 else ""
+        problems += [f"{where}{problem}" for problem in _problems_of(report, wanted)]
+    return problems
 
 
-def _problems(wanted: str | None, live: ReleaseRecord | None, answers: ReleaseRecord | None) -> list[str]:
+def _problems_of(report: Report, wanted: str | None) -> list[str]:
+    live, answers = report.live, report.answers
     if live is None:
         return ["nothing is deployed"]
     problems = []
     if answers is None:
-        problems.append(f"{live.release} should be serving, but the front door does not answer")
+        problems.append(f"{live.release} should be serving, but does not answer")
     elif answers != live:
         problems.append(f"{live.release} should be serving, but {answers.release} answers")
     if wanted and wanted != live.release and not host.is_candidate(live.release):
@@ -106,38 +140,39 @@ def plan(context: Context, release: str | None) -> Plan:
         InputError: There is no such release, or the pipeline has not run.
     """
     environment = context.environment
-    repository, home = environment.repository, environment.folder
-    if release is None:
-        found = target.candidate(repository, context.settings)
-        record, stale = (
-            candidate_record(context, found, {"local-1": host.report(environment.folder)}),
-            list(objects.changed_stages(repository.root)),
-        )
-    else:
-        record = record_of(context, target.released(repository, ReleaseName.parse(release, context.model)))
-        stale = []
+    # What is asked for may be wrong: that is said before anything is asked of the hosts.
+    named = wanted.released(context, release) if release else None
     environment.prepare()
-    root = terraform.Terraform(environment, terraform.find(repository.root / STATE_FOLDER / "bin").path)
+    fleet = _fleet(context)
+    reports, _ = collect(context, fleet)
+    chosen = named or wanted.candidate(context, reports)
+    root = infrastructure.root(context)
     root.init()
-    live = host.live(home)
-    url = _url(context)
-    serves = bool(live and live[1] == record and url and host.asked(url, "/readyz"))
     return Plan(
         environment=environment.name,
-        live=live[1].release if live else None,
-        target=record.release,
-        stale=stale,
+        live=live.release if (live := _common(reports)) else None,
+        target=chosen.record.release,
+        stale=[] if release else list(objects.changed_stages(environment.repository.root)),
         infrastructure=root.plan(),
-        install_release=record not in host.installed(home).values(),
-        install_runtime=all(known.runtime != record.runtime for known in host.installed(home).values()),
-        swap=not serves,
+        install_release=chosen.record not in wanted.installed_everywhere(reports).values(),
+        install_runtime=not all(_has_runtime(report, chosen.record) for report in reports.values()),
+        swap=not (
+            fleet and reports and all(_serves(fleet, each, chosen.record) for each in reports.values())
+        ),
     )
 
 
-def _url(context: Context) -> str | None:
-    """The front door, by what Terraform put out last."""
-    environment = context.environment
-    if not (environment.folder / "inventory.yml").is_file():
-        return None
-    binary = terraform.find(environment.repository.root / STATE_FOLDER / "bin")
-    return terraform.Terraform(environment, binary.path).fleet().url
+def _has_runtime(report: Report, record: ReleaseRecord) -> bool:
+    return any(known.runtime == record.runtime for known in report.installed.values())
+
+
+def _serves(fleet: Fleet, report: Report, record: ReleaseRecord) -> bool:
+    return report.live == record and bool(report.answers or host.asked(fleet.url, "/readyz"))
+
+
+def _fleet(context: Context) -> Fleet | None:
+    """What Terraform put out last; on this machine, only where it has been written down: then nothing is made."""
+    if not context.environment.is_here:
+        return infrastructure.known(context)
+    known = (context.environment.folder / "inventory.yml").is_file()
+    return infrastructure.root(context).fleet() if known else None

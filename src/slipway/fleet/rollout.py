@@ -1,12 +1,12 @@
 """Deploy, roll back, reconcile: decide what an environment should run, write it down, and make it so."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from slipway.errors import SlipwayError
-from slipway.fleet import collect, infrastructure, playbook
+from slipway.fleet import infrastructure, playbook, session
 from slipway.fleet.change import Change, Outcome, UnfinishedError
 from slipway.fleet.context import Context
-from slipway.fleet.host import Report
+from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, candidate, declared, earlier, released
 from slipway.pipeline import reproduce
 from slipway.release import desired, objects
@@ -21,11 +21,10 @@ def up(context: Context, on_event: Callable[[reproduce.Event], None]) -> Outcome
         Locked: Another command is changing the environment.
         RolledBack: The candidate failed, and what served before is serving.
     """
-    with context.locked() as held:
-        reproduce.reproduce(context.environment.repository.root, on_event, held)
+    with session.opened(context) as opened:
+        reproduce.reproduce(context.environment.repository.root, on_event, opened.held)
         context.progress.end()
-        reports = collect.reports(context, held)
-        return _bring(context, candidate(context, reports), reports, held)
+        return _bring(opened, candidate(context, opened.reports))
 
 
 def deploy(context: Context, release: str | None) -> Outcome:
@@ -35,27 +34,25 @@ def deploy(context: Context, release: str | None) -> Outcome:
         Locked: Another command is changing the environment.
         RolledBack: The release failed, and what served before is serving.
     """
-    with context.locked() as held:
-        wanted = released(context, release) if release else None
-        reports = collect.reports(context, held)
-        if wanted is None:
-            wanted = candidate(context, reports)
-            if changed := objects.changed_stages(context.environment.repository.root):
-                context.progress.say("pipeline", ", ".join(changed), "not up to date: make up runs it first")
-        return _bring(context, wanted, reports, held)
+    with session.opened(context) as opened:
+        if release is not None:
+            return _bring(opened, released(context, release))
+        wanted = candidate(context, opened.reports)
+        if changed := objects.changed_stages(context.environment.repository.root):
+            context.progress.say("pipeline", ", ".join(changed), "not up to date: make up runs it first")
+        return _bring(opened, wanted)
 
 
 def reconcile(context: Context) -> Outcome:
     """Make live what git's newest desired state says."""
-    with context.locked() as held:
-        return _bring(context, declared(context), collect.reports(context, held), held)
+    with session.opened(context) as opened:
+        return _bring(opened, declared(context))
 
 
 def roll_back(context: Context, release: str | None) -> Outcome:
     """Go back to an earlier release, or to the one before; what is on the hosts is not fetched again."""
-    with context.locked() as held:
-        reports = collect.reports(context, held)
-        return _bring(context, earlier(context, release, reports), reports, held)
+    with session.opened(context) as opened:
+        return _bring(opened, earlier(context, release, opened.reports))
 
 
 def stop(context: Context) -> None:
@@ -65,15 +62,16 @@ def stop(context: Context) -> None:
         return
     with context.locked() as held:
         if not (folder / "inventory.yml").is_file():
-            infrastructure.read(context)
+            infrastructure.write_inventory(context, infrastructure.root(context).fleet())
         context.progress.begin("stop", "service manager")
         playbook.run(context.environment, "stop", {}, lambda _: None, held)
         context.progress.end()
 
 
-def _bring(context: Context, wanted: Wanted, reports: Mapping[str, Report], held: int) -> Outcome:
+def _bring(opened: Session, wanted: Wanted) -> Outcome:
     """Make `wanted` live on every host of the environment and prove it, or leave what was; git says which."""
-    change = Change(context, wanted, reports, held)
+    context = opened.context
+    change = Change(opened, wanted)
     if wanted.source and wanted.source.release is None:
         return change.make()
     _declare(context, wanted.name, wanted.action)

@@ -35,7 +35,7 @@ def candidate(context: Context, reports: Mapping[str, Report]) -> Wanted:
     Raises:
         InputError: The environment takes releases only, or the pipeline has not run.
     """
-    if not context.environment.takes_candidates:
+    if not context.environment.is_here:
         raise InputError(f"{context.environment.name} takes releases only", next_command="slipway release")
     found = target.candidate(context.environment.repository, context.settings)
     return Wanted(candidate_record(context, found, reports), found, "deploy")

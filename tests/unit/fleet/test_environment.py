@@ -28,9 +28,9 @@ def test_an_unknown_environment_names_those_that_there_are(workshop: Workshop, n
     )
 
 
-def test_only_local_takes_candidates(workshop: Workshop) -> None:
-    takes = [Environment.named(name, workshop.repository).takes_candidates for name in ("local", "staging")]
-    assert takes == [True, False]
+def test_only_local_is_this_machine(workshop: Workshop) -> None:
+    here = [Environment.named(name, workshop.repository).is_here for name in ("local", "staging")]
+    assert here == [True, False]
 
 
 def test_preparing_makes_the_folder_and_leaves_nothing_in_it(environment: Environment) -> None:

@@ -98,11 +98,11 @@ def test_a_holder_that_is_killed_frees_it(hosts: dict[str, Sequence[str]], tmp_p
 
 def test_a_lock_that_was_lost_is_noticed(hosts: dict[str, Sequence[str]]) -> None:
     dies = {**hosts, "b": ["sh", "-c", "echo held; read line </dev/null; exit 1", "b"]}
-    with hold.held(dies, "lock", OWNER) as check:
+    with hold.held(dies, "lock", OWNER) as found:
 
         def lost() -> bool:
             try:
-                check()
+                found.check()
             except MachineError as error:
                 return "lock of b has ended" in str(error)
             return False
@@ -112,7 +112,15 @@ def test_a_lock_that_was_lost_is_noticed(hosts: dict[str, Sequence[str]]) -> Non
 
 def test_a_host_that_cannot_be_reached_is_named_with_the_reason(hosts: dict[str, Sequence[str]]) -> None:
     broken = {**hosts, "b": ["sh", "-c", "echo 'ssh: connect to host b: No route to host' >&2; exit 255"]}
+    with hold.held(broken, "lock", OWNER) as found:
+        assert found.lost == {"b": "ssh: connect to host b: No route to host"}
+        assert not free({"c": hosts["c"]})
+    until(lambda: free(hosts), 5)
+
+
+def test_a_host_that_cannot_be_locked_is_named_with_the_reason(hosts: dict[str, Sequence[str]]) -> None:
+    broken = {**hosts, "b": ["sh", "-c", "echo 'sudo: a password is required' >&2; exit 1"]}
     with pytest.raises(MachineError) as caught, hold.held(broken, "lock", OWNER):
         pass
-    assert str(caught.value).splitlines()[0] == "b cannot be locked: ssh: connect to host b: No route to host"
+    assert str(caught.value) == "b cannot be locked: sudo: a password is required"
     until(lambda: free({"a": hosts["a"]}), 5)

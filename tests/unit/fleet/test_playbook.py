@@ -51,7 +51,7 @@ UNREACHABLE = failed(
     "v2_runner_on_unreachable",
 )
 RESCUED = failed("model_server : Say what failed", {"failed": True, "msg": "Fetch the bundle: no space left"})
-STATS = {
+STATS: dict[str, Any] = {
     "_event": "v2_playbook_on_stats",
     "custom_stats": {},
     "stats": {

@@ -7,6 +7,7 @@ from tests.unit.workshop import NOW, Workshop
 from slipway.errors import InputError
 from slipway.fleet import report
 from slipway.fleet.context import Context
+from slipway.fleet.report import HostStatus
 from slipway.release import desired
 from slipway.release.names import ReleaseName
 from slipway.serving.release import ReleaseRecord
@@ -40,10 +41,10 @@ def test_before_the_first_rollout_nothing_is_deployed(context: Context) -> None:
         "url": None,
         "desired": None,
         "desired_tag": None,
+        "hosts": {"local-1": HostStatus(live=None, slot="", answers=None, installed=[])},
+        "lost": {},
         "live": None,
-        "slot": None,
         "answers": None,
-        "installed": [],
         "problems": ["nothing is deployed"],
     }
 
@@ -61,10 +62,12 @@ def test_three_accounts_that_agree_are_in_order(
         "url": server.url,
         "desired": "v1.1.0",
         "desired_tag": "wear#local#1",
+        "hosts": {
+            "local-1": HostStatus(live=live, slot="green", answers=live, installed=["v1.0.0", "v1.1.0"])
+        },
+        "lost": {},
         "live": live,
-        "slot": "green",
         "answers": live,
-        "installed": ["v1.0.0", "v1.1.0"],
         "problems": [],
     }
 
@@ -73,7 +76,7 @@ def test_a_front_door_that_does_not_answer_is_a_problem(provisioned: Context, ho
     host.make_live(host.record("v1.0.0"))
     found = report.status(provisioned)
     assert found.answers is None
-    assert found.problems == ["v1.0.0 should be serving, but the front door does not answer"]
+    assert found.problems == ["v1.0.0 should be serving, but does not answer"]
 
 
 @pytest.mark.parametrize("answer", [{}, {"release": "v1.0.0"}, {"detail": "Not found"}], ids=str)
@@ -83,7 +86,7 @@ def test_a_program_of_others_at_the_front_door_is_a_problem(
     host.make_live(host.record("v1.0.0"))
     server.answers({"/metadata": answer})
     found = report.status(provisioned)
-    assert found.problems == ["v1.0.0 should be serving, but the front door does not answer"]
+    assert found.problems == ["v1.0.0 should be serving, but does not answer"]
 
 
 def test_another_release_at_the_front_door_is_a_problem(

@@ -29,10 +29,12 @@ description:
 author: Slipway
 options:
   home: {description: The environment's folder., type: path, required: true}
-  release: {description: The record of the release that is wanted., type: dict, required: true}
-  address: {description: Address of the front door., type: str, required: true}
-  port: {description: Port of the front door., type: int, required: true}
-  python: {description: Interpreter for the runtime., type: path, required: true}
+  release:
+    description: The record of the release that is wanted. Without it, only the report is made.
+    type: dict
+  address: {description: Address of the front door., type: str}
+  port: {description: Port of the front door., type: int}
+  python: {description: Interpreter for the runtime., type: path}
   keep: {description: How many releases stay on the host., type: int, default: 5}
 """
 
@@ -42,6 +44,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+report:
+  description: What the host says of itself - slot, live, installed, log, answers - where no release is wanted.
+  type: dict
+  returned: without release
 live_slot: {description: blue or green; empty before the first roll-out., type: str, returned: always}
 target_slot: {description: The slot for the release that is wanted., type: str, returned: always}
 target_serves: {description: Whether the process of that slot serves it already., type: bool, returned: always}
@@ -84,7 +90,7 @@ def whole(folder: Path, wanted: dict) -> bool:
     except (OSError, AttributeError, tarfile.TarError):
         return False
     return (
-        record(folder) == wanted and hashlib.sha256(tar).hexdigest() == wanted["bundle"] and there == packed
+        record(folder) == wanted and hashlib.sha256(tar).hexdigest() == wanted.get("bundle") and there == packed
     )
 
 
@@ -283,20 +289,40 @@ def observe(home: Path, wanted: dict, keep: int) -> dict:
     }
 
 
+def report(home: Path) -> dict:
+    """What is live, installed and logged, and what the live slot's process answers."""
+    slot = live_slot(home)
+    records = {folder: record(folder) for folder in sorted((home / "releases").glob("*"))}
+    return {
+        "slot": slot,
+        "live": record((home / "slots" / slot).resolve()) if slot else {},
+        "installed": {
+            folder.name: found
+            for folder, found in records.items()
+            if found.get("release") == folder.name and whole(folder, found)
+        },
+        "log": text(home / "releases.jsonl"),
+        "answers": asked(home, slot, "/metadata") if slot else {},
+    }
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
-            "release": {"type": "dict", "required": True},
-            "address": {"type": "str", "required": True},
-            "port": {"type": "int", "required": True},
-            "python": {"type": "path", "required": True},
+            "release": {"type": "dict"},
+            "address": {"type": "str"},
+            "port": {"type": "int"},
+            "python": {"type": "path"},
             "keep": {"type": "int", "default": 5},
         },
+        required_by={"release": ["address", "port", "python"]},
         supports_check_mode=True,
     )
     given = module.params
     home = Path(given["home"])
+    if given["release"] is None:
+        module.exit_json(changed=False, report=report(home))
     found = observe(home, given["release"], given["keep"])
     found["problems"] = problems(home, given["release"], given["address"], given["port"], given["python"])
     module.exit_json(changed=False, **found)

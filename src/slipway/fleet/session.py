@@ -1,0 +1,69 @@
+"""A command that changes an environment, from its lock to the hosts' own account of themselves."""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from slipway.fleet import hold, infrastructure, lock
+from slipway.fleet.collect import collect
+from slipway.fleet.context import Context
+from slipway.fleet.environment import Environment, Fleet
+from slipway.fleet.host import Report
+
+_SSH_OPTIONS = {
+    "BatchMode": "yes",
+    "ConnectTimeout": "10",
+    # A host that is lost for so long is lost; who waits for it must not wait for ever.
+    "ServerAliveInterval": "5",
+    "ServerAliveCountMax": "3",
+}
+
+
+class Session(NamedTuple):
+    """An environment that nobody else changes meanwhile."""
+
+    context: Context
+    held: int
+    """The descriptor of the lock on this machine, for programs that work on the environment."""
+    reports: dict[str, Report]
+    """What the hosts said when it began."""
+    lost: dict[str, str]
+    """Hosts that cannot be reached, and why."""
+    check: Callable[[], None]
+    """Raises MachineError where a host's lock has been lost since."""
+
+
+@contextmanager
+def opened(context: Context) -> Iterator[Session]:
+    """Lock an environment, here and on its hosts, and ask these what they serve.
+
+    Raises:
+        Locked: Another command is changing it.
+    """
+    with context.locked() as held:
+        fleet = None if context.environment.is_here else infrastructure.known(context)
+        if fleet is None:
+            yield Session(context, held, *collect(context, None, held), lambda: None)
+            return
+        owner = lock.owner(context.command, getpass.getuser(), os.getpid(), context.now())
+        hosts = {name: ssh(context.environment, fleet, name) for name in sorted(fleet.hosts)}
+        context.progress.begin("collect", f"{len(hosts)} hosts")
+        with hold.held(hosts, lock_file(fleet), owner) as holding:
+            reports, lost = collect(context, fleet, held)
+            context.progress.end(", ".join(f"{name} cannot be reached" for name in lost))
+            yield Session(context, held, reports, holding.lost | lost, holding.check)
+
+
+def ssh(environment: Environment, fleet: Fleet, name: str) -> list[str]:
+    """The command line that runs a command on a host, as root."""
+    options = [f"-o{key}={value}" for key, value in _SSH_OPTIONS.items()]
+    config = ["-F", str(environment.ssh_config)] if environment.ssh_config else []
+    return ["ssh", *config, *options, fleet.hosts[name].address, "sudo", "--non-interactive"]
+
+
+def lock_file(fleet: Fleet) -> str:
+    """On each host; a host may serve several environments from several folders."""
+    homes = sorted({str(host.home) for host in fleet.hosts.values()})
+    return f"/run/lock/slipway{homes[0].replace('/', '-')}"
