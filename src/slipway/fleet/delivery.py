@@ -35,9 +35,15 @@ def variables(context: Context, wanted: Wanted, reports: Mapping[str, Report]) -
         if wanted.record in installed_everywhere(reports).values():
             return told
         raise
+    files = {"bundle": bundle.resolve(), "runtime": runtime.resolve()}
+    # On this machine the role reads them where they lie; to others they are copied.
+    places = (
+        {f"model_server_{what}_url": file.as_uri() for what, file in files.items()}
+        if context.environment.is_here
+        else {f"model_server_{what}_file": str(file) for what, file in files.items()}
+    )
     return {
         **told,
-        "model_server_bundle_url": bundle.resolve().as_uri(),
-        "model_server_runtime_url": runtime.resolve().as_uri(),
+        **places,
         "model_server_free_bytes_minimum": _UNPACKED * (bundle.stat().st_size + runtime.stat().st_size),
     }
