@@ -1,0 +1,223 @@
+"""A fleet moves from release to release, host by host over SSH, and comes back by itself where one of them fails.
+
+The tests tell one story, in their order; each begins and ends with the fleet on one release.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from tests.lab.fleet import HOME, PORT
+from tests.lab.yard import ENVIRONMENT, Yard
+from tests.local.load import Load
+from tests.local.workplace import clone, ended, rebuilt, until
+
+from slipway import bundle, params
+from slipway.pipeline import stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lab.lab import Lab
+    from lab.machine import Host
+
+REFUSED, ROLLED_BACK, LOCKED = 1, 4, 5
+BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
+
+
+@pytest.fixture(scope="module")
+def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """Three hosts on which nothing has been done, and three releases, of which v1.2.0 answers its golden rows wrong."""
+    root = tmp_path_factory.mktemp("yard") / "slipway"
+    clone(seed, root, cache)
+    place = Yard(root, hosts)
+    place.build()
+    place.run("dvc", "repro", "--quiet")
+    place.commit("Describe the yard")
+    assert place.release() == "v1.0.0"
+    place.set("train.hyperparameters", "{C: 0.03, class_weight: balanced}")
+    place.run("dvc", "repro", "--quiet")
+    place.commit("Regularise more")
+    assert place.release() == "v1.1.0"
+    place.offer(rebuilt(place.candidate(), tampered))
+    place.run("dvc", "commit", "--force", "--quiet")
+    place.commit("Break the golden rows")
+    assert place.release() == "v1.2.0"
+    yield place
+    for host in place.hosts.values():
+        host.run(f"sudo systemctl disable --now slipway.socket slipway.service; sudo rm -rf {HOME}")
+
+
+def tampered(content: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A golden row that the model does not answer so."""
+    golden = json.loads(content[bundle.GOLDEN])
+    golden["expected"][0][1] = 1 - golden["expected"][0][1]
+    return {bundle.GOLDEN: json.dumps(golden).encode(), bundle.CARD: content[bundle.CARD] + b"\nBroken.\n"}
+
+
+@pytest.fixture(scope="module")
+def rows(yard: Yard) -> list[dict[str, Any]]:
+    settings = params.load(yard.root / "params.yaml")
+    return stage.rows(pd.read_parquet(yard.root / "data" / "validation.parquet"), settings.contract)
+
+
+@pytest.fixture
+def serving(yard: Yard) -> Yard:
+    """Every host serves v1.0.0, whatever a test before has left."""
+    if set(yard.serve().values()) != {"v1.0.0"}:
+        yard.does("deploy", ENVIRONMENT, "v1.0.0")
+    return yard
+
+
+@pytest.fixture
+def lame(serving: Yard) -> Iterator[Host]:
+    """A host that is not the gatekeeper, and on which no slot starts."""
+    host = serving.hosts["model-2"]
+    host.run(
+        f"sudo mkdir -p $(dirname {BROKEN}) && sudo tee {BROKEN} && sudo systemctl daemon-reload",
+        text="[Service]\nExecStartPre=/bin/false\n",
+    )
+    yield host
+    host.run(f"sudo rm {BROKEN} && sudo systemctl daemon-reload")
+
+
+def test_before_the_first_rollout_nothing_is_deployed(yard: Yard) -> None:
+    said = yard.slipway("status", ENVIRONMENT)
+    assert (said.code, said.err) == (1, "")
+    assert "nothing is deployed" in said.out
+
+
+def test_a_first_deploy_goes_through_the_fleet_the_gatekeeper_first(yard: Yard) -> None:
+    out = yard.does("deploy", ENVIRONMENT, "v1.0.0")
+    batches = [line.split()[1] for line in out.splitlines() if line.startswith("rollout") and "verify" in line]
+    assert batches == ["model-1", "model-2", "model-3"]
+    assert "57 rows equal offline" in out
+    assert yard.desired() == ["deploy v1.0.0"]
+    yard.in_order("v1.0.0")
+
+
+def test_a_second_deploy_changes_nothing(serving: Yard) -> None:
+    before = serving.tags()
+    out = serving.does("deploy", ENVIRONMENT, "v1.0.0")
+    assert "(nothing changed)" in out
+    assert before == serving.tags()
+
+
+def test_a_swap_of_the_fleet_and_back_loses_no_request(serving: Yard, rows: list[dict[str, Any]]) -> None:
+    with ExitStack() as stack:
+        loads = [stack.enter_context(Load(PORT, rows, str(host.address))) for host in serving.hosts.values()]
+        serving.does("deploy", ENVIRONMENT, "v1.1.0")
+        serving.in_order("v1.1.0")
+        began = time.monotonic()
+        out = serving.does("rollback", ENVIRONMENT)
+        seconds = time.monotonic() - began
+    assert [load.failed for load in loads] == [[], [], []]
+    assert [load.releases for load in loads] == [["v1.0.0", "v1.1.0"]] * 3
+    assert "terraform" in out
+    print(f"rollback of three hosts: {seconds:.1f} s")
+    serving.in_order("v1.0.0")
+    assert serving.desired()[-2:] == ["deploy v1.1.0", "rollback v1.0.0"]
+
+
+def test_a_bad_release_stops_at_the_gatekeeper_and_git_says_so(serving: Yard) -> None:
+    said = serving.slipway("deploy", ENVIRONMENT, "v1.2.0")
+    assert said.code == ROLLED_BACK, said.out + said.err
+    assert "model-1: Start the slot's process, and wait until it is ready" in said.err
+    assert "golden row 0: expected" in said.err
+    assert "v1.2.0 was not rolled out; v1.0.0 is still serving" in said.err
+    assert serving.desired()[-2:] == ["deploy v1.2.0", "abort v1.0.0"]
+    serving.in_order("v1.0.0")
+    assert "v1.2.0" not in {entry["release"] for name in serving.hosts for entry in serving.host_log(name)}
+
+
+def test_where_a_later_host_fails_those_before_it_come_back(
+    serving: Yard, lame: Host, rows: list[dict[str, Any]]
+) -> None:
+    gatekeeper = serving.hosts["model-1"]
+    with Load(PORT, rows, str(gatekeeper.address)) as load, Load(PORT, rows, str(lame.address)) as other:
+        said = serving.slipway("deploy", ENVIRONMENT, "v1.1.0")
+    assert said.code == ROLLED_BACK, said.out + said.err
+    assert "model-2: Start the slot's process" in said.err
+    assert (load.failed, load.releases) == ([], ["v1.0.0", "v1.1.0"])
+    assert (other.failed, other.releases) == ([], ["v1.0.0"])
+    assert [entry["action"] for entry in serving.host_log("model-1")][-2:] == ["deploy", "abort"]
+    assert "v1.1.0" not in {entry["release"] for entry in serving.host_log("model-3")[-2:]}
+    serving.in_order("v1.0.0")
+
+
+def test_a_deploy_without_a_host_changes_nothing_and_names_it(serving: Yard) -> None:
+    before = serving.tags()
+    host = serving.hosts["model-3"]
+    host.cut_link()
+    try:
+        said = serving.slipway("deploy", ENVIRONMENT, "v1.1.0")
+        status = serving.slipway("status", ENVIRONMENT)
+    finally:
+        host.mend_link()
+    assert said.code == REFUSED
+    assert "hosts cannot be reached, and nothing was changed:\n  model-3: " in said.err
+    assert "next: slipway status yard" in said.err
+    assert before == serving.tags()
+    assert "model-3 cannot be reached" in status.out
+    serving.in_order("v1.0.0")
+
+
+def test_a_rollback_goes_on_without_a_host_and_again_with_it(serving: Yard) -> None:
+    serving.does("deploy", ENVIRONMENT, "v1.1.0")
+    host = serving.hosts["model-3"]
+    host.cut_link()
+    try:
+        said = serving.slipway("rollback", ENVIRONMENT, "v1.0.0")
+        assert serving.serve(["model-1", "model-2"]) == {"model-1": "v1.0.0", "model-2": "v1.0.0"}
+    finally:
+        host.mend_link()
+    assert said.code == REFUSED
+    assert "v1.0.0 is live, but model-3 cannot be reached" in said.err
+    assert "next: the same command again" in said.err
+    assert serving.serve(["model-3"]) == {"model-3": "v1.1.0"}
+    assert "git wants v1.0.0, the host has v1.1.0" in serving.slipway("status", ENVIRONMENT).out
+    serving.does("rollback", ENVIRONMENT, "v1.0.0")
+    serving.in_order("v1.0.0")
+
+
+def test_a_deploy_that_is_killed_between_two_hosts_is_finished_by_reconcile(serving: Yard) -> None:
+    with ended(serving.begin("deploy", ENVIRONMENT, "v1.1.0")) as deploy:
+        until(lambda: serving.serve(["model-1"])["model-1"] == "v1.1.0", "the gatekeeper has changed", 60)
+        os.kill(deploy.pid, signal.SIGKILL)
+    assert set(serving.serve().values()) <= {"v1.0.0", "v1.1.0"}
+
+    def reconciled() -> bool:
+        """What the playbook that outlives its command still does, is waited for."""
+        said = serving.slipway("reconcile", ENVIRONMENT)
+        assert said.code in {0, LOCKED}, said.out + said.err
+        return said.code == 0
+
+    until(reconciled, "reconcile ends well", 120)
+    serving.in_order("v1.1.0")
+
+
+def test_of_two_machines_that_deploy_at_once_one_wins(serving: Yard, tmp_path: Path) -> None:
+    """The other machine is another clone, which shares nothing with this one but the hosts."""
+    root = tmp_path / "slipway"
+    shutil.copytree(serving.root, root, symlinks=True, ignore=shutil.ignore_patterns("lock", "ansible-tmp*"))
+    other = Yard(root, serving.lab)
+    with ended(serving.begin("deploy", ENVIRONMENT, "v1.1.0")) as first:
+        lock = f"/run/lock/slipway{HOME.replace('/', '-')}.owner"
+        gatekeeper = serving.hosts["model-1"]
+        until(lambda: "deploy yard v1.1.0" in gatekeeper.run(f"cat {lock} || true"), "the first one has the lock")
+        said = other.slipway("rollback", ENVIRONMENT, "v1.0.0")
+        assert said.code == LOCKED, said.out + said.err
+        assert "'slipway deploy yard v1.1.0'" in said.err
+        assert "(on model-1)" in said.err
+        first.communicate(timeout=120)
+        assert first.returncode == 0
+    serving.in_order("v1.1.0")
