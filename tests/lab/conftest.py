@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.command import HOSTS
 from lab.plan import Process
+from tests.local.workplace import Workplace, clone
 
 from lab import lab as labs
 from lab import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lab.lab import Lab
     from lab.machine import Host
@@ -39,6 +41,16 @@ def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
         yield lab
     finally:
         labs.down(name)
+
+
+@pytest.fixture(scope="session")
+def made(able: None, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:  # noqa: ARG001
+    """A working repository in which the pipeline has made bundle and runtime."""
+    root = tmp_path_factory.mktemp("made") / "slipway"
+    clone(seed, root, cache)
+    place = Workplace(root)
+    place.run("dvc", "repro", "--quiet")
+    return place
 
 
 @pytest.fixture
