@@ -1,6 +1,6 @@
 # Every verb is one line; `make` prints them. UV_* and PYTHON can be set from outside.
 .DEFAULT_GOAL := help
-.PHONY: help up down train test check bench
+.PHONY: help up down train test check bench lab
 PYTHON ?= python3
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -26,6 +26,9 @@ check: .venv ## Run every check of pre-commit on every file
 
 bench: .venv ## Print the figures of docs/benchmarks.md
 	@.venv/bin/python -m bench
+
+lab: .venv ## Bring four real hosts up on this machine, as root; `python -m lab down` removes them
+	@.venv/bin/python -m lab up
 
 .PHONY: .venv
 .venv:

@@ -542,3 +542,64 @@ def test_every_problem_is_told(facts: ModuleType, taken_port: int) -> None:
     assert [problem.partition(" c")[0].partition(" does")[0] for problem in found] == [
         "/proc/home", "/absent/python", f"port {taken_port} on 127.0.0.1",
     ]  # fmt: skip
+
+
+# A host whose slots systemd keeps alive.
+
+
+@pytest.fixture
+def systemd(facts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of units of a host whose `systemctl` says that those are active whose file is there."""
+    units, programs = tmp_path / "units", tmp_path / "programs"
+    for folder in (units, programs):
+        folder.mkdir()
+    program = programs / "systemctl"
+    program.write_text(
+        f'#!/bin/sh\nfor unit; do :; done\n[ "$1 $2" = "is-active --quiet" ] && [ -f "{units}/$unit" ]\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(facts, "UNITS", units)
+    return units
+
+
+def test_units_are_the_configuration_of_systemd(facts: ModuleType, home: Home, systemd: Path) -> None:
+    (systemd / "slipway.socket").write_text("[Socket]\n")
+    found = facts.observe(home.folder, WANTED, 5, "systemd")["configuration"]
+    assert found == {"slipway.socket": "[Socket]\n", "slipway.service": "", "slipway@.service": ""}
+
+
+def test_systemd_keeps_slots_alive_when_socket_and_service_are_active(
+    facts: ModuleType, home: Home, systemd: Path
+) -> None:
+    assert facts.observe(home.folder, WANTED, 5, "systemd")["manager_runs"] is False
+    (systemd / "slipway.socket").touch()
+    assert facts.observe(home.folder, WANTED, 5, "systemd")["manager_runs"] is False
+    (systemd / "slipway.service").touch()
+    found = facts.observe(home.folder, WANTED, 5, "systemd")
+    assert (found["manager_runs"], found["orphaned"]) == (True, False)
+
+
+def test_the_port_that_our_own_socket_has_is_not_taken(
+    facts: ModuleType, home: Home, systemd: Path, taken_port: int
+) -> None:
+    def problems() -> list[str]:
+        found: list[str] = facts.problems(
+            home.folder, WANTED, "127.0.0.1", taken_port, sys.executable, "systemd"
+        )
+        return found
+
+    assert problems() == [f"port {taken_port} on 127.0.0.1 cannot be had: Address already in use"]
+    for unit in ("slipway.socket", "slipway.service"):
+        (systemd / unit).write_text(f"ListenStream=127.0.0.1:{taken_port}\n")
+    assert problems() == []
+    (systemd / "slipway.socket").write_text("ListenStream=127.0.0.1:1\n")
+    (systemd / "slipway.service").write_text("")
+    assert len(problems()) == 1
+
+
+def test_where_there_is_no_systemd_it_does_not_run(
+    facts: ModuleType, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(home.folder))
+    assert facts.observe(home.folder, WANTED, 5, "systemd")["manager_runs"] is False

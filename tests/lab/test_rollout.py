@@ -98,7 +98,9 @@ def test_before_the_first_rollout_nothing_is_deployed(yard: Yard) -> None:
 
 def test_a_first_deploy_goes_through_the_fleet_the_gatekeeper_first(yard: Yard) -> None:
     out = yard.does("deploy", ENVIRONMENT, "v1.0.0")
-    batches = [line.split()[1] for line in out.splitlines() if line.startswith("rollout") and "verify" in line]
+    batches = [
+        line.split()[1] for line in out.splitlines() if line.startswith("rollout") and "verify" in line
+    ]
     assert batches == ["model-1", "model-2", "model-3"]
     assert "57 rows equal offline" in out
     assert yard.desired() == ["deploy v1.0.0"]
@@ -213,7 +215,10 @@ def test_of_two_machines_that_deploy_at_once_one_wins(serving: Yard, tmp_path: P
     with ended(serving.begin("deploy", ENVIRONMENT, "v1.1.0")) as first:
         lock = f"/run/lock/slipway{HOME.replace('/', '-')}.owner"
         gatekeeper = serving.hosts["model-1"]
-        until(lambda: "deploy yard v1.1.0" in gatekeeper.run(f"cat {lock} || true"), "the first one has the lock")
+        until(
+            lambda: "deploy yard v1.1.0" in gatekeeper.run(f"cat {lock} || true"),
+            "the first one has the lock",
+        )
         said = other.slipway("rollback", ENVIRONMENT, "v1.0.0")
         assert said.code == LOCKED, said.out + said.err
         assert "'slipway deploy yard v1.1.0'" in said.err

@@ -81,7 +81,9 @@ class Yard(Workplace):
     def desired(self) -> list[str]:
         """Git's desired states, the oldest first: `deploy v1.0.0`."""
         tags = [tag for tag in self.tags() if f"#{ENVIRONMENT}#" in tag]
-        messages = [self.git("tag", "--list", "--format=%(subject)", tag) for tag in sorted(tags, key=_number)]
+        messages = [
+            self.git("tag", "--list", "--format=%(subject)", tag) for tag in sorted(tags, key=_number)
+        ]
         return [" ".join(message.split()[:2]).lower() for message in messages]
 
     def in_order(self, release: str) -> None:

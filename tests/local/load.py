@@ -33,9 +33,10 @@ class Request(NamedTuple):
 class Load:
     """At least 100 requests a second for as long as the context lasts; every answer is recorded."""
 
-    def __init__(self, port: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, port: int, rows: Sequence[Mapping[str, Any]], address: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self._port = port
+        self._address = address
         self._bodies = [json.dumps(row).encode() for row in rows]
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(THREADS)]
@@ -90,7 +91,7 @@ class Load:
 
     def _ask(self, number: int) -> None:
         keep = number % 2 == 0
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=20)
         count = 0
         while not self._over.is_set():
             count += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from slipway.serving import notify
 from slipway.serving.door import Door, announcement
 
 LIVE = "live"
@@ -50,6 +51,7 @@ class SlotServer(uvicorn.Server):
         await self._open_if_live()
         if sockets:
             self._announce(sockets[0].getsockname()[1])
+        notify.ready(os.environ.get("NOTIFY_SOCKET"))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._door.stopping, self._door.open = True, False

@@ -29,6 +29,11 @@ description:
 author: Slipway
 options:
   home: {description: The environment's folder., type: path, required: true}
+  manager:
+    description: What keeps the slots alive.
+    type: str
+    choices: [supervisord, systemd]
+    default: supervisord
   release:
     description: The record of the release that is wanted. Without it, only the report is made.
     type: dict
@@ -67,7 +72,7 @@ problems: {description: Why the host cannot serve the release., type: list, retu
 """
 
 FOLDERS = ("releases", "runtimes", "slots", "run", "log")
-CONFIGURATION = ("supervisord.conf", "slot.sh")
+UNITS = Path("/etc/systemd/system")
 SLOTS = {"blue": "green", "green": "blue"}
 PYTHON = "3.11"
 
@@ -90,7 +95,9 @@ def whole(folder: Path, wanted: dict) -> bool:
     except (OSError, AttributeError, tarfile.TarError):
         return False
     return (
-        record(folder) == wanted and hashlib.sha256(tar).hexdigest() == wanted.get("bundle") and there == packed
+        record(folder) == wanted
+        and hashlib.sha256(tar).hexdigest() == wanted.get("bundle")
+        and there == packed
     )
 
 
@@ -174,8 +181,11 @@ def runtime_folder(home: Path, release: dict) -> Path:
     return home / "runtimes" / release["runtime"][:16]
 
 
-def problems(home: Path, wanted: dict, address: str, port: int, python: str) -> list[str]:
-    looks = (unwritable(home), wrong_python(python), taken(home, address, port), another(home, wanted))
+def problems(
+    home: Path, wanted: dict, address: str, port: int, python: str, manager: str = "supervisord"
+) -> list[str]:
+    door = taken(home, address, port, manager)
+    looks = (unwritable(home), wrong_python(python), door, another(home, wanted))
     return [found for found in looks if found]
 
 
@@ -211,10 +221,11 @@ def wrong_python(python: str) -> str:
     return "" if found == PYTHON else f"{python} is Python {found}, the runtime is for {PYTHON}"
 
 
-def taken(home: Path, address: str, port: int) -> str:
+def taken(home: Path, address: str, port: int, manager: str = "supervisord") -> str:
     """Whether another program has the front door's port; the environment's own may have it."""
-    ours = manager_runs(home) or orphaned(home)
-    if ours and f"tcp://{address}:{port}\n" in text(home / "supervisord.conf"):
+    managed = MANAGERS[manager](home)
+    ours = managed.runs() or managed.orphaned()
+    if ours and managed.door.format(address=address, port=port) in "".join(managed.configuration().values()):
         return ""
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -232,20 +243,61 @@ def text(file: Path) -> str:
         return ""
 
 
-def manager_runs(home: Path) -> bool:
-    """Whether supervisord answers; the file with its id may outlive it."""
-    try:
-        os.chdir(home)  # its socket's full path may be longer than a socket's may be
-        with socket.socket(socket.AF_UNIX) as attempt:
-            attempt.connect("run/supervisord.sock")
-    except OSError:
+class Supervisord:
+    """The supervisord of an environment's folder."""
+
+    door = "tcp://{address}:{port}\n"
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def configuration(self) -> dict:
+        return {name: text(self._home / name) for name in ("supervisord.conf", "slot.sh")}
+
+    def runs(self) -> bool:
+        """Whether it answers; the file with its id may outlive it."""
+        try:
+            os.chdir(self._home)  # its socket's full path may be longer than a socket's may be
+            with socket.socket(socket.AF_UNIX) as attempt:
+                attempt.connect("run/supervisord.sock")
+        except OSError:
+            return False
+        return True
+
+    def orphaned(self) -> bool:
+        """Whether a process still serves that it has left behind when it was killed."""
+        return not self.runs() and any(serves(self._home / "run" / f"{slot}.json") for slot in SLOTS)
+
+
+class Systemd:
+    """The units of the host's systemd."""
+
+    door = "ListenStream={address}:{port}\n"
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def configuration(self) -> dict:
+        return {
+            name: text(UNITS / name) for name in ("slipway.socket", "slipway.service", "slipway@.service")
+        }
+
+    def runs(self) -> bool:
+        """Whether it holds the front door's socket, and starts the live slot."""
+        try:
+            asked = [
+                ["systemctl", "is-active", "--quiet", unit] for unit in ("slipway.socket", "slipway.service")
+            ]
+            return all(subprocess.run(command, check=False).returncode == 0 for command in asked)
+        except OSError:
+            return False
+
+    def orphaned(self) -> bool:
+        """Never: no process of a unit outlives systemd."""
         return False
-    return True
 
 
-def orphaned(home: Path) -> bool:
-    """Whether a process still serves that a service manager which was killed has left behind."""
-    return not manager_runs(home) and any(serves(home / "run" / f"{slot}.json") for slot in SLOTS)
+MANAGERS = {"supervisord": Supervisord, "systemd": Systemd}
 
 
 def serves(announcement: Path) -> bool:
@@ -260,13 +312,14 @@ def serves(announcement: Path) -> bool:
     return False
 
 
-def observe(home: Path, wanted: dict, keep: int) -> dict:
+def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -> dict:
     """Everything but the problems, as documented in RETURN."""
+    managed = MANAGERS[manager](home)
     live = live_slot(home)
     is_live = bool(live) and record((home / "slots" / live).resolve()) == wanted
     target = live if is_live else SLOTS.get(live, "blue")
     # What serves without a manager is ended, and started anew.
-    runs = manager_runs(home)
+    runs = managed.runs()
     served = asked(home, target, "/metadata") if runs else {}
     folder, release = runtime_folder(home, wanted), home / "releases" / wanted["release"]
     installed = whole(release, wanted)
@@ -278,8 +331,8 @@ def observe(home: Path, wanted: dict, keep: int) -> dict:
         "running": {slot: (home / "run" / f"{slot}.json").exists() for slot in SLOTS},
         "folders_missing": [str(home / name) for name in FOLDERS if not (home / name).is_dir()],
         "manager_runs": runs,
-        "orphaned": orphaned(home),
-        "configuration": {name: text(home / name) for name in CONFIGURATION},
+        "orphaned": managed.orphaned(),
+        "configuration": managed.configuration(),
         "release_installed": installed,
         "release_damaged": release.exists() and not installed,
         "runtime_installed": runtime_whole(folder),
@@ -310,6 +363,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
+            "manager": {"type": "str", "choices": list(MANAGERS), "default": "supervisord"},
             "release": {"type": "dict"},
             "address": {"type": "str"},
             "port": {"type": "int"},
@@ -323,8 +377,10 @@ def main() -> None:
     home = Path(given["home"])
     if given["release"] is None:
         module.exit_json(changed=False, report=report(home))
-    found = observe(home, given["release"], given["keep"])
-    found["problems"] = problems(home, given["release"], given["address"], given["port"], given["python"])
+    found = observe(home, given["release"], given["keep"], given["manager"])
+    found["problems"] = problems(
+        home, given["release"], given["address"], given["port"], given["python"], given["manager"]
+    )
     module.exit_json(changed=False, **found)
 
 

@@ -1,0 +1,66 @@
+"""A lab of four real hosts, for as long as the tests last; where there can be none, they say why."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING
+
+import pytest
+from lab.command import HOSTS
+from lab.plan import Process
+from tests.local.workplace import Workplace, clone
+
+from lab import lab as labs
+from lab import needs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.lab import Lab
+    from lab.machine import Host
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    """This machine can have a lab. In CI, as root on Linux, it must."""
+    refusal = needs.refusal_here()
+    if refusal and "CI" in os.environ and platform.system() == "Linux" and os.geteuid() == 0:
+        pytest.fail(f"no lab, though CI is set: {refusal}", pytrace=False)
+    if refusal:
+        pytest.skip(refusal.replace("\n", ";"))
+
+
+@pytest.fixture(scope="session")
+def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
+    """Four hosts that answer SSH."""
+    name = f"t{os.getpid()}"
+    lab = labs.up(name, HOSTS, Process.current())
+    try:
+        yield lab
+    finally:
+        labs.down(name)
+
+
+@pytest.fixture(scope="session")
+def made(able: None, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:  # noqa: ARG001
+    """A working repository in which the pipeline has made bundle and runtime."""
+    root = tmp_path_factory.mktemp("made") / "slipway"
+    clone(seed, root, cache)
+    place = Workplace(root)
+    place.run("dvc", "repro", "--quiet")
+    return place
+
+
+@pytest.fixture
+def host(hosts: Lab) -> Iterator[Host]:
+    """A host to do something to; it answers afterwards."""
+    chosen = hosts.hosts["model-3"]
+    yield chosen
+    chosen.thaw()
+    chosen.mend_link()
+    hosts.network.pass_all()
+    if chosen.state == "off":
+        chosen.start()
+    chosen.wait()
