@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
 
 @pytest.fixture(scope="module")
 def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Three hosts on which nothing has been done, and three releases, of which v1.2.0 answers its golden rows wrong."""
+    """Three hosts on which nothing has been done, and three releases, of which v1.1.1 answers its golden rows wrong."""
     root = tmp_path_factory.mktemp("yard") / "slipway"
     clone(seed, root, cache)
     place = Yard(root, hosts)
@@ -51,7 +50,7 @@ def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathF
     place.offer(rebuilt(place.candidate(), tampered))
     place.run("dvc", "commit", "--force", "--quiet")
     place.commit("Break the golden rows")
-    assert place.release() == "v1.2.0"
+    assert place.release() == "v1.1.1"
     yield place
     for host in place.hosts.values():
         host.run(f"sudo systemctl disable --now slipway.socket slipway.service; sudo rm -rf {HOME}")
@@ -119,26 +118,23 @@ def test_a_swap_of_the_fleet_and_back_loses_no_request(serving: Yard, rows: list
         loads = [stack.enter_context(Load(PORT, rows, str(host.address))) for host in serving.hosts.values()]
         serving.does("deploy", ENVIRONMENT, "v1.1.0")
         serving.in_order("v1.1.0")
-        began = time.monotonic()
         out = serving.does("rollback", ENVIRONMENT)
-        seconds = time.monotonic() - began
     assert [load.failed for load in loads] == [[], [], []]
     assert [load.releases for load in loads] == [["v1.0.0", "v1.1.0"]] * 3
     assert "terraform" in out
-    print(f"rollback of three hosts: {seconds:.1f} s")
     serving.in_order("v1.0.0")
     assert serving.desired()[-2:] == ["deploy v1.1.0", "rollback v1.0.0"]
 
 
 def test_a_bad_release_stops_at_the_gatekeeper_and_git_says_so(serving: Yard) -> None:
-    said = serving.slipway("deploy", ENVIRONMENT, "v1.2.0")
+    said = serving.slipway("deploy", ENVIRONMENT, "v1.1.1")
     assert said.code == ROLLED_BACK, said.out + said.err
     assert "model-1: Start the slot's process, and wait until it is ready" in said.err
     assert "golden row 0: expected" in said.err
-    assert "v1.2.0 was not rolled out; v1.0.0 is still serving" in said.err
-    assert serving.desired()[-2:] == ["deploy v1.2.0", "abort v1.0.0"]
+    assert "v1.1.1 was not rolled out; v1.0.0 is still serving" in said.err
+    assert serving.desired()[-2:] == ["deploy v1.1.1", "abort v1.0.0"]
     serving.in_order("v1.0.0")
-    assert "v1.2.0" not in {entry["release"] for name in serving.hosts for entry in serving.host_log(name)}
+    assert "v1.1.1" not in {entry["release"] for name in serving.hosts for entry in serving.host_log(name)}
 
 
 def test_where_a_later_host_fails_those_before_it_come_back(

@@ -13,6 +13,14 @@ from slipway.release.git import Repository
 STATE_FOLDER = ".slipway"
 """Git-ignored; holds everything that runs or is remembered on this machine."""
 
+_SSH_OPTIONS = (
+    "-oBatchMode=yes",
+    "-oConnectTimeout=10",
+    # Who says nothing for so long is lost: a connection that is kept would wait for a quarter of an hour.
+    "-oServerAliveInterval=5",
+    "-oServerAliveCountMax=3",
+)
+
 
 class Host(BaseModel):
     """One machine, as the outputs of Terraform describe it."""
@@ -71,10 +79,10 @@ class Environment(NamedTuple):
         return self.repository.root / "terraform" / "environments" / self.name
 
     @property
-    def ssh_config(self) -> Path | None:
-        """How its hosts are reached by SSH, where that is not the person's own configuration."""
+    def ssh_options(self) -> list[str]:
+        """How its hosts are reached: by the inventory's `ssh_config`, or else the person's own."""
         file = self.repository.root / "ansible" / "inventory" / self.name / "ssh_config"
-        return file if file.is_file() else None
+        return [*(["-F", str(file)] if file.is_file() else []), *_SSH_OPTIONS]
 
     def prepare(self) -> None:
         """Make the environment's folder.

@@ -1,5 +1,7 @@
 """The machines of an environment: made by Terraform, and written down as Ansible's inventory."""
 
+import shlex
+
 from slipway.fleet import terraform
 from slipway.fleet.context import Context
 from slipway.fleet.environment import STATE_FOLDER, Fleet, inventory
@@ -41,6 +43,6 @@ def root(context: Context) -> Terraform:
 def write_inventory(context: Context, fleet: Fleet) -> Fleet:
     """Tell Ansible of the machines; returns them."""
     environment = context.environment
-    facts = {"ansible_ssh_common_args": f"-F {environment.ssh_config}"} if environment.ssh_config else {}
+    facts = {} if environment.is_here else {"ansible_ssh_common_args": shlex.join(environment.ssh_options)}
     (environment.folder / "inventory.yml").write_text(inventory(fleet, facts), encoding="utf-8")
     return fleet

@@ -12,14 +12,6 @@ from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment, Fleet
 from slipway.fleet.host import Report
 
-_SSH_OPTIONS = {
-    "BatchMode": "yes",
-    "ConnectTimeout": "10",
-    # A host that is lost for so long is lost; who waits for it must not wait for ever.
-    "ServerAliveInterval": "5",
-    "ServerAliveCountMax": "3",
-}
-
 
 class Session(NamedTuple):
     """An environment that nobody else changes meanwhile."""
@@ -58,9 +50,7 @@ def opened(context: Context) -> Iterator[Session]:
 
 def ssh(environment: Environment, fleet: Fleet, name: str) -> list[str]:
     """The command line that runs a command on a host, as root."""
-    options = [f"-o{key}={value}" for key, value in _SSH_OPTIONS.items()]
-    config = ["-F", str(environment.ssh_config)] if environment.ssh_config else []
-    return ["ssh", *config, *options, fleet.hosts[name].address, "sudo", "--non-interactive"]
+    return ["ssh", *environment.ssh_options, fleet.hosts[name].address, "sudo", "--non-interactive"]
 
 
 def lock_file(fleet: Fleet) -> str:
