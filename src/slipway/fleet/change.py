@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from slipway.errors import MachineError, Refused, RolledBack, SlipwayError
+from slipway.errors import InputError, MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import acceptance, delivery, host, infrastructure, playbook
 from slipway.fleet.batches import batches
 from slipway.fleet.environment import Fleet
@@ -46,6 +46,7 @@ class Change:
                 "\n".join(["hosts cannot be reached, and nothing was changed:", *lost]),
                 next_command=f"slipway status {self._context.environment.name}",
             )
+        self._refuse_another_model()
         self._variables = delivery.variables(self._context, wanted, self._before)
 
     @property
@@ -81,6 +82,18 @@ class Change:
                 next_command="the same command again, when they can",
             )
         return Outcome(self._wanted.record, fleet.url, changed, result)
+
+    def _refuse_another_model(self) -> None:
+        name = self._context.environment.name
+        live = {report.live.model for report in self._before.values() if report.live}
+        if others := sorted(live - {self._wanted.record.model}):
+            raise InputError(
+                f"{name} serves {', '.join(others)}, and an environment serves one model only: its callers know one "
+                f"contract",
+                next_command="make down && rm -r .slipway/local, to give it up"
+                if self._context.environment.is_here
+                else None,
+            )
 
     def _roll_out(self, fleet: Fleet) -> int:
         """Batch by batch; the tasks that changed something."""
@@ -158,14 +171,16 @@ class Change:
                 f"{self._wanted.record.release} failed its acceptance test and was stopped: {error}"
             )
         self._go_back(fleet, sorted(fleet.hosts), old)
-        return self._rolled_back(fleet, old, error)
+        return self._rolled_back(fleet, old, error, "was live, but not proven, and was taken back")
 
     def _go_back(self, fleet: Fleet, hosts: Sequence[str], old: ReleaseRecord) -> None:
         """All hosts at once: what they go back to has been proven."""
         wanted = Wanted(old, None, "abort")
         self._play(fleet, hosts, delivery.variables(self._context, wanted, self._before))
 
-    def _rolled_back(self, fleet: Fleet, old: ReleaseRecord | None, error: SlipwayError) -> SlipwayError:
+    def _rolled_back(
+        self, fleet: Fleet, old: ReleaseRecord | None, error: SlipwayError, how: str = "was not rolled out"
+    ) -> SlipwayError:
         """The error to raise; what it says of the service has been asked of it."""
         new, status = self._wanted.record, f"slipway status {self._context.environment.name}"
         answers = (host.asked(fleet.url, "/metadata") or {}).get("release")
@@ -182,4 +197,4 @@ class Change:
             serving = f"{old.release} is still serving"
         else:
             serving = f"{old.release} was live before, but does not answer on {fleet.url}"
-        return RolledBack(f"{new.release} was not rolled out; {serving}\n  {error}", next_command=status)
+        return RolledBack(f"{new.release} {how}; {serving}\n  {error}", next_command=status)

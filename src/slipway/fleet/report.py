@@ -128,6 +128,8 @@ def _problems_of(report: Report, wanted: str | None) -> list[str]:
         problems.append(f"{live.release} should be serving, but does not answer")
     elif answers != live:
         problems.append(f"{live.release} should be serving, but {answers.release} answers")
+    if live not in report.installed.values():
+        problems.append(f"the files of {live.release} are not whole: a deploy of it brings them again")
     if wanted and wanted != live.release and not host.is_candidate(live.release):
         problems.append(f"git wants {wanted}, the host has {live.release}")
     return problems

@@ -72,8 +72,10 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
     """Make `wanted` live on every host of the environment and prove it, or leave what was; git says which."""
     context = opened.context
     change = Change(opened, wanted)
-    if wanted.source and wanted.source.release is None:
-        return change.make()
+    if wanted.name is None:
+        outcome = change.make()
+        _say_what_git_wants(context)
+        return outcome
     _declare(context, wanted.name, wanted.action)
     try:
         return change.make()
@@ -82,6 +84,12 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
         if change.old and not isinstance(error, UnfinishedError):
             _declare(context, Wanted(change.old, None, "abort").name, "abort")
         raise
+
+
+def _say_what_git_wants(context: Context) -> None:
+    """A candidate is not in git, which may want something else: the next `reconcile` would bring that."""
+    if wish := desired.current(context.environment.repository, context.model, context.environment.name):
+        context.progress.say("desired", wish.name.tag, f"git still wants {wish.release.label}")
 
 
 def _declare(context: Context, name: ReleaseName | None, action: str) -> None:

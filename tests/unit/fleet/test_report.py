@@ -114,6 +114,18 @@ def test_a_release_that_git_does_not_want_is_a_problem(
     assert report.status(provisioned).problems == ["git wants v1.2.0, the host has v1.0.0"]
 
 
+def test_a_live_release_whose_files_are_not_whole_is_a_problem(
+    provisioned: Context, host: Host, server: Server
+) -> None:
+    live = host.record("v1.0.0")
+    host.make_live(live)
+    serve(server, live)
+    (host.home / "releases" / "v1.0.0" / "bundle" / "model.onnx").write_bytes(b"x")
+    assert report.status(provisioned).problems == [
+        "the files of v1.0.0 are not whole: a deploy of it brings them again"
+    ]
+
+
 def test_a_candidate_is_not_held_against_git(
     provisioned: Context, workshop: Workshop, host: Host, server: Server
 ) -> None:

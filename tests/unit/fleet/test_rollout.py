@@ -356,12 +356,23 @@ def test_a_release_that_cannot_be_proven_is_taken_back(
     error = refusal(lambda: rollout.deploy(ready, "v1.1.0"))
     assert isinstance(error, RolledBack)
     assert str(error).startswith(
-        "v1.1.0 was not rolled out; v1.0.0 is still serving\n  data/acceptance.parquet"
+        "v1.1.0 was live, but not proven, and was taken back; v1.0.0 is still serving\n  data/acceptance.parquet"
     )
     assert playbooks(ansible) == ["rollout.yml", "rollout.yml"]
     assert told(ansible)["model_server_release"] == old.model_dump()
     assert told(ansible)["model_server_action"] == "abort"
     assert declared(workshop) == ["deploy v1.0.0", "deploy v1.1.0", "abort v1.0.0"]
+
+
+def test_a_model_that_is_not_the_one_that_serves_is_refused(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    workshop.releases(1)
+    host.make_live(host.record("v1.0.0").model_copy(update={"model": "tear"}))
+    error = refusal(lambda: rollout.deploy(ready, "v1.0.0"))
+    assert isinstance(error, InputError)
+    assert str(error).startswith("local serves tear, and an environment serves one model only")
+    assert (declared(workshop), ansible.calls) == ([], [])
 
 
 # From the pipeline.
