@@ -1,5 +1,6 @@
 """What is decided, declared and refused; that hosts do as they are told is shown in tests/local."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tests.unit.machine import PYTHON, Host, Program, Server, Terraform, as_pinned
 from tests.unit.workshop import NOW, Workshop
 
@@ -16,6 +18,7 @@ from slipway.fleet import acceptance, lock, rollout
 from slipway.fleet.acceptance import Result
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment
+from slipway.fleet.progress import Progress
 from slipway.release import desired
 from slipway.release.names import ReleaseName
 from slipway.serving.release import ReleaseRecord
@@ -492,8 +495,11 @@ def test_a_rollback_to_a_candidate_is_not_written_to_git(
 ) -> None:
     workshop.releases(1)
     candidate, _ = on_host(host, workshop, CANDIDATE, "v1.0.0")
-    assert rollout.roll_back(ready, None).record == candidate
+    printed = io.StringIO()
+    outcome = rollout.roll_back(ready._replace(progress=Progress(Console(file=printed))), None)
+    assert outcome.record == candidate
     assert declared(workshop) == ["deploy v1.0.0"]
+    assert "git still wants v1.0.0" in printed.getvalue()
 
 
 def test_a_rollback_to_a_release_that_git_has_lost_changes_nothing(
