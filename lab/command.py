@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         return _refused(refusal)
     try:
         _VERBS[given.verb](given.name)
-    except LabError as error:
+    except (LabError, OSError) as error:
         return _refused(str(error))
     return 0
 

@@ -69,11 +69,17 @@ def up(name: str, hosts: Sequence[str], owner: Process | None = None) -> Lab:
     """
     with alone(plans.FOLDER / ".lock"):
         sweep()
-        return bring_up(free_plan(name, hosts, owner))
+        return _bring_up(free_plan(name, hosts, owner))
 
 
-def bring_up(plan: Plan) -> Lab:
-    """Bring a lab up with the addresses that are given; what an earlier run has left of it is removed first."""
+def up_as_planned(plan: Plan) -> Lab:
+    """As `up`, with the addresses that the plan gives."""
+    with alone(plans.FOLDER / ".lock"):
+        sweep()
+        return _bring_up(plan)
+
+
+def _bring_up(plan: Plan) -> Lab:
     _refuse_names(plan)
     there = plans.read(plan.name)
     if there and there.owner is None:

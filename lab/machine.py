@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lab import ssh
 from lab.cgroups import Group
 from lab.plan import Process
-from lab.shell import attempt, run
+from lab.shell import LabError, attempt, run
 
 if TYPE_CHECKING:
     from lab.network import Network
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
+_LAST_WORDS = 1000
 _PROPAGATED = Path("/run/systemd/nspawn/propagate")
 
 
@@ -63,8 +64,15 @@ class Host:
         self._group.launch(script)
 
     def wait(self, seconds: float = START_SECONDS) -> None:
-        """Wait until it answers SSH."""
-        ssh.wait(self.address, seconds)
+        """Wait until it answers SSH.
+
+        Raises:
+            LabError: It does not, in that time; with what its container said last.
+        """
+        try:
+            ssh.wait(self.address, seconds)
+        except LabError as error:
+            raise LabError(f"{error}\n{self.log()[-_LAST_WORDS:]}".rstrip()) from error
 
     def stop(self) -> None:
         """Shut it down as an operator does; by force where that takes too long."""

@@ -17,6 +17,7 @@ PACKAGES = {
     "systemd-nspawn": "systemd-container",
 }
 """Programs, and the packages of Debian (and of Ubuntu) that bring them."""
+_NET_ADMIN, _SYS_ADMIN = 12, 21
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -27,13 +28,14 @@ def missing() -> list[str]:
     return sorted([*lacking, *([] if KEYRING.exists() else ["debian-archive-keyring"])])
 
 
-def refusal(system: str, machine: str, user: int, lacking: list[str]) -> str:
+def refusal(system: str, machine: str, user: int, capabilities: int, lacking: list[str]) -> str:
     """Why there can be no lab on a machine, and what to do; empty where there can be.
 
     Args:
         system: The operating system, as `platform.system` names it.
         machine: The architecture.
         user: The user's number.
+        capabilities: What the user may do, a bit each (capabilities(7)).
         lacking: What `missing` found.
     """
     if (system, machine) != ("Linux", "x86_64"):
@@ -42,6 +44,8 @@ def refusal(system: str, machine: str, user: int, lacking: list[str]) -> str:
         return (
             "the lab makes network namespaces, mounts and containers, which needs root\n  next: sudo make lab"
         )
+    if not all(capabilities >> bit & 1 for bit in (_NET_ADMIN, _SYS_ADMIN)):
+        return "root may make no namespaces and mounts here, as in most containers\n  next: on a machine, make lab"
     if lacking:
         packages = " ".join(lacking)
         return f"this machine lacks {', '.join(lacking)}\n  next: apt-get install --no-install-recommends {packages}"
@@ -50,4 +54,13 @@ def refusal(system: str, machine: str, user: int, lacking: list[str]) -> str:
 
 def refusal_here() -> str:
     """`refusal`, for this machine."""
-    return refusal(platform.system(), platform.machine(), os.geteuid(), missing())
+    return refusal(platform.system(), platform.machine(), os.geteuid(), _capabilities(), missing())
+
+
+def _capabilities() -> int:
+    """What this process may do; nothing where the kernel is not Linux."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), 16)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.command import HOSTS
 from lab.plan import Process
+from lab.shell import LabError
 from tests.local.workplace import Workplace, clone
 
 from lab import lab as labs
-from lab import needs
+from lab import needs, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +25,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def able() -> None:
-    """This machine can have a lab. In CI, as root on Linux, it must."""
-    refusal = needs.refusal_here()
+    """This machine can have a lab, and has its root file system. In CI, as root on Linux, it must."""
+    refusal = needs.refusal_here() or unbuildable()
     if refusal and "CI" in os.environ and platform.system() == "Linux" and os.geteuid() == 0:
         pytest.fail(f"no lab, though CI is set: {refusal}", pytrace=False)
     if refusal:
         pytest.skip(refusal.replace("\n", ";"))
+
+
+def unbuildable() -> str:
+    """Why the root file system cannot be built; empty where it is there."""
+    try:
+        root.ensure()
+    except LabError as error:
+        return str(error)
+    return ""
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +56,9 @@ def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
 @pytest.fixture(scope="session")
 def made(able: None, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:  # noqa: ARG001
     """A working repository in which the pipeline has made bundle and runtime."""
-    root = tmp_path_factory.mktemp("made") / "slipway"
-    clone(seed, root, cache)
-    place = Workplace(root)
+    folder = tmp_path_factory.mktemp("made") / "slipway"
+    clone(seed, folder, cache)
+    place = Workplace(folder)
     place.run("dvc", "repro", "--quiet")
     return place
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lab.machine import Host
 
 ANSIBLE = REPOSITORY / "ansible"
+BINARIES = Path(sys.executable).parent
 HOME = "/srv/slipway"
 PORT = 8080
 SECONDS = 300
@@ -62,39 +63,14 @@ class Fleet:
 
     def plays(self, playbook: str, *arguments: str, limit: str = "all", **variables: Any) -> Played:
         """Run a playbook over SSH, as a user of this repository would."""
-        inventory = self._folder / "inventory.json"
-        inventory.write_text(json.dumps(self._inventory(variables)))
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "ansible-playbook"), f"--inventory={inventory}",
-                f"--limit={limit}", *arguments, str(ANSIBLE / "playbooks" / f"{playbook}.yml"),
-            ],
-            cwd=REPOSITORY, env=self._environment(), capture_output=True, text=True, check=False,
-            timeout=SECONDS, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        failed = [
-            result.get("msg", "")
-            for event in events
-            if event["_event"] in {"v2_runner_on_failed", "v2_runner_on_unreachable"}
-            for result in event["hosts"].values()
-        ]
-        stats = events[-1]["stats"] if events else {}
-        changed = {host: found["changed"] for host, found in stats.items()}
-        return Played(done.returncode, changed, failed[-1] if failed else "", done.stdout + done.stderr)
+        inventory = self._inventory(variables)
+        return play(self._folder, inventory, playbook, f"--limit={limit}", *arguments)
 
     def rolls_out(self, release: dict[str, Any], limit: str = "all", **variables: Any) -> Played:
         """Roll a release out, which must succeed."""
         played = self.plays("rollout", limit=limit, **release, **variables)
         assert played.code == 0, f"{played.failed}\n{played.output[-4000:]}"
         return played
-
-    def close(self) -> None:
-        """End the connections that SSH keeps."""
-        for control in (self._folder / "ansible" / "cp").glob("*"):
-            subprocess.run(
-                ["ssh", "-O", "exit", "-o", f"ControlPath={control}", "any"], capture_output=True, check=False
-            )
 
     def _inventory(self, variables: dict[str, Any]) -> dict[str, Any]:
         hosts = {
@@ -103,9 +79,7 @@ class Fleet:
             if name.startswith("model-")
         }
         shared = {
-            "ansible_ssh_common_args": f"-F {self.lab.plan.folder / 'ssh_config'}",
-            "ansible_become": True,
-            "ansible_python_interpreter": "/usr/bin/python3",
+            **reached(self.lab),
             "model_server_home": HOME,
             "model_server_port": PORT,
             "model_server_python": "/usr/bin/python3",
@@ -114,14 +88,52 @@ class Fleet:
         }
         return {"model_servers": {"hosts": hosts, "vars": shared | variables}}
 
-    def _environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self._folder / "ansible"),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl",
-        }
+
+def play(folder: Path, inventory: dict[str, Any], playbook: str, *arguments: str) -> Played:
+    """Run a playbook; Ansible keeps what belongs to it in `folder`."""
+    (folder / "inventory.json").write_text(json.dumps(inventory))
+    environment = {
+        **os.environ,
+        "PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}",
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl",
+    }
+    program, file = str(BINARIES / "ansible-playbook"), str(ANSIBLE / "playbooks" / f"{playbook}.yml")
+    done = subprocess.run(
+        [program, f"--inventory={folder / 'inventory.json'}", *arguments, file],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    failed = [
+        result.get("msg", "")
+        for event in events
+        if event["_event"] in {"v2_runner_on_failed", "v2_runner_on_unreachable"}
+        for result in event["hosts"].values()
+    ]
+    stats = events[-1]["stats"] if events else {}
+    changed = {host: found["changed"] for host, found in stats.items()}
+    return Played(done.returncode, changed, failed[-1] if failed else "", done.stdout + done.stderr)
+
+
+def reached(lab: Lab) -> dict[str, Any]:
+    """The variables by which Ansible reaches the hosts of a lab."""
+    return {
+        "ansible_ssh_common_args": f"-F {lab.plan.folder / 'ssh_config'}",
+        "ansible_become": True,
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+
+
+@contextlib.contextmanager
+def controls(folder: Path) -> Iterator[Path]:
+    """A folder for `play`; the connections that SSH keeps are ended with the context."""
+    yield folder
+    for control in (folder / "ansible" / "cp").glob("*"):
+        subprocess.run(
+            ["ssh", "-O", "exit", "-o", f"ControlPath={control}", "any"], capture_output=True, check=False
+        )
 
 
 def answers(host: Host, seconds: float = 10.0) -> str:

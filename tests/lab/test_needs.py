@@ -16,6 +16,9 @@ from lab import cgroups, lab, needs, network, plan, root, ssh
 
 PLAN = Plan("t", IPv4Interface("10.9.0.1/16"), {"one": IPv4Address("10.9.1.5")})
 
+ALL = 2**41 - 1
+"""Every capability."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -27,20 +30,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("machine", "expected"),
     [
-        (("Darwin", "arm64", 0, []), "the lab's hosts run on Linux x86_64; this is Darwin arm64"),
-        (("Linux", "x86_64", 1000, ["nftables"]), "next: sudo make lab"),
+        (("Darwin", "arm64", 0, ALL, []), "the lab's hosts run on Linux x86_64; this is Darwin arm64"),
+        (("Linux", "x86_64", 1000, 0, ["nftables"]), "next: sudo make lab"),
+        (("Linux", "x86_64", 0, 0xA80425FB, []), "as in most containers\n  next: on a machine, make lab"),
         (
-            ("Linux", "x86_64", 0, ["mmdebstrap", "nftables"]),
+            ("Linux", "x86_64", 0, ALL, ["mmdebstrap", "nftables"]),
             "next: apt-get install --no-install-recommends mmdebstrap nftables",
         ),
     ],
 )
-def test_a_refusal_says_what_to_do(machine: tuple[str, str, int, list[str]], expected: str) -> None:
+def test_a_refusal_says_what_to_do(machine: tuple[str, str, int, int, list[str]], expected: str) -> None:
     assert needs.refusal(*machine).endswith(expected)
 
 
 def test_a_machine_with_everything_is_not_refused() -> None:
-    assert needs.refusal("Linux", "x86_64", 0, []) == ""
+    assert needs.refusal("Linux", "x86_64", 0, ALL, []) == ""
 
 
 def test_a_missing_program_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +88,10 @@ def test_addresses_that_this_machine_needs_are_refused(monkeypatch: pytest.Monke
     network.refuse_overlap(PLAN._replace(controller=IPv4Interface("10.8.0.1/16")))
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_name_that_is_too_long_for_a_link_is_refused() -> None:
     with pytest.raises(LabError, match="too long"):
-        lab.bring_up(PLAN._replace(name="a-long-long-name"))
+        lab.up_as_planned(PLAN._replace(name="a-long-long-name"))
 
 
 def test_the_root_comes_from_this_machines_debian_or_else_from_debians_own(tmp_path: Path) -> None:
