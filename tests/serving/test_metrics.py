@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from slipway.fleet import measure
+from slipway.fleet.analysis import Decision, judge
+from slipway.fleet.bake import Bake, Limits
 from slipway.fleet.change import Change, difference
 from slipway.fleet.measure import Histogram, Moments, Snapshot
+from slipway.fleet.tally import Look
 from slipway.serving import probe
 from slipway.serving.app import create_app
 from slipway.serving.door import Door
@@ -149,3 +153,41 @@ def test_what_the_analysis_reads_is_what_has_been_asked(service: Service) -> Non
     assert added.scores.requests == added.positives.requests == 1
     assert added.memory is not None
     assert after.record.release == "v1.0.0"
+
+
+def looks(new: Release, old: Release, rows: list[dict[str, Any]]) -> list[Look]:
+    """At two services that are asked the same, before and after."""
+
+    async def asked() -> list[Look]:
+        found = []
+        async with AsyncExitStack() as stack:
+            clients = []
+            for release in (new, old):
+                transport = httpx.ASGITransport(create_app(release, Door()))
+                client = httpx.AsyncClient(transport=transport, base_url="http://slot")
+                clients.append(await stack.enter_async_context(client))
+            for at, body in enumerate([None, *rows, None]):
+                for client in clients if body else ():
+                    await client.post("/predict", json=body)
+                if not body:
+                    texts = [(await client.get("/metrics")).text for client in clients]
+                    found.append(Look(at, *({"host": measure.read(text)} for text in texts)))
+        return found
+
+    return asyncio.run(asked())
+
+
+def test_the_analysis_tells_a_model_that_decides_otherwise_from_one_that_does_not(
+    home: Home, cancer: Model
+) -> None:
+    home.install("v1.0.0", cancer)
+    old, same, other = (Release(home.release("v1.0.0")) for _ in range(3))
+    other.scorer.threshold = 0.0
+    # Times are those of a busy machine, and memory that of one process.
+    bake = Bake(seconds=300, minimum_requests=300, limits=Limits(p50=1000, p99=1000, memory=None))
+    rows = [row for _ in range(3) for row in cancer.rows][:300]
+
+    assert judge(looks(same, old, rows), bake).decision is Decision.PROMOTE
+    verdict = judge(looks(other, old, rows), bake)
+
+    assert (verdict.decision, verdict.reasons) == (Decision.ABORT, ("positives is above its limit",))
