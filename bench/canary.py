@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.simulated import Release, Run, Traffic, run
-from slipway.fleet.analysis import Decision
-from slipway.fleet.bake import Bake, Limits
+from slipway.fleet.analysis.bake import Bake, Limits
+from slipway.fleet.analysis.verdict import Decision
 
 SEED = 20261121
 SAME = Release()

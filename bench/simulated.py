@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from slipway.fleet.analysis import Verdict, decide
-from slipway.fleet.bake import Bake
-from slipway.fleet.change import Change, total
-from slipway.fleet.measure import Histogram, Moments
-from slipway.fleet.tally import Side, Tally
+from slipway.fleet.analysis.bake import Bake
+from slipway.fleet.analysis.change import Change, total
+from slipway.fleet.analysis.measure import Histogram, Moments
+from slipway.fleet.analysis.tally import Side, Tally
+from slipway.fleet.analysis.verdict import Verdict, decide
 from slipway.serving.gate import SECONDS
 
 Floats = npt.NDArray[np.float64]

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from slipway.fleet import measure
-from slipway.fleet.analysis import Decision, judge
-from slipway.fleet.bake import Bake, Limits
-from slipway.fleet.change import Change, difference
-from slipway.fleet.measure import Histogram, Moments, Snapshot
-from slipway.fleet.tally import Look
+from slipway.fleet.analysis import measure
+from slipway.fleet.analysis.bake import Bake, Limits
+from slipway.fleet.analysis.change import Change, difference
+from slipway.fleet.analysis.measure import Histogram, Moments, Snapshot
+from slipway.fleet.analysis.tally import Look
+from slipway.fleet.analysis.verdict import Decision, judge
 from slipway.serving import probe
 from slipway.serving.app import create_app
 from slipway.serving.door import Door

@@ -3,7 +3,7 @@
 from math import inf
 from typing import Any
 
-from slipway.fleet.measure import Histogram, Moments, Snapshot
+from slipway.fleet.analysis.measure import Histogram, Moments, Snapshot
 from slipway.serving.release import ReleaseRecord
 
 EDGES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, inf)

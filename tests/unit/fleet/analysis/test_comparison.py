@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.bakes import EDGES, times
 
-from slipway.fleet import comparison, confidence
-from slipway.fleet.comparison import Row, State
-from slipway.fleet.measure import Histogram, Moments
+from slipway.fleet.analysis import comparison, confidence
+from slipway.fleet.analysis.comparison import Row, State
+from slipway.fleet.analysis.measure import Histogram, Moments
 
 ALPHA, MINIMUM = 0.001, 1000
 RANK = list(State)

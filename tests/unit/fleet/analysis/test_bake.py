@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from slipway.fleet.bake import Bake, Limits
+from slipway.fleet.analysis.bake import Bake, Limits
 
 
 def problem(**settings: Any) -> str:

@@ -1,8 +1,8 @@
 import pytest
 from tests.unit.bakes import record, snapshot
 
-from slipway.fleet.measure import NoData, Reading
-from slipway.fleet.tally import Look, Tally, tally
+from slipway.fleet.analysis.measure import NoData, Reading
+from slipway.fleet.analysis.tally import Look, Tally, tally
 
 GONE = NoData("refused the connection")
 

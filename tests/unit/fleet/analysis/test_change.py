@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.bakes import EDGES, record, snapshot, times
 
-from slipway.fleet.change import Change, difference, total
-from slipway.fleet.measure import Histogram, Moments, NoData, Snapshot
+from slipway.fleet.analysis.change import Change, difference, total
+from slipway.fleet.analysis.measure import Histogram, Moments, NoData, Snapshot
 
 
 def changed(before: Snapshot, after: Snapshot) -> Change:

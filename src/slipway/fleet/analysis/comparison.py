@@ -9,9 +9,9 @@ from math import inf
 from statistics import median
 from typing import NamedTuple
 
-from slipway.fleet import confidence
-from slipway.fleet.confidence import Interval
-from slipway.fleet.measure import Histogram, Moments
+from slipway.fleet.analysis import confidence
+from slipway.fleet.analysis.confidence import Interval
+from slipway.fleet.analysis.measure import Histogram, Moments
 
 _EVERYTHING = Interval(-inf, inf)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.stats import beta, binom  # type: ignore[import-untyped]
 
-from slipway.fleet import confidence
-from slipway.fleet.confidence import Interval, log_evidence
+from slipway.fleet.analysis import confidence
+from slipway.fleet.analysis.confidence import Interval, log_evidence
 
 ALPHA = 0.05
 LOOKS = (*range(1, 20, 2), *range(20, 100, 10), *range(100, 1001, 100))

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from slipway.fleet.confidence import log_evidence
+from slipway.fleet.analysis.confidence import log_evidence
 from slipway.params import Section
 
 

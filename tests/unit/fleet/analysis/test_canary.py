@@ -6,7 +6,7 @@ The seeds are fixed. docs/decisions/0010 has the figures of more runs: `python -
 import pytest
 from bench.canary import A_A, POOR, WORSE, Scenario, share, simulate
 
-from slipway.fleet.analysis import Decision
+from slipway.fleet.analysis.verdict import Decision
 
 
 def named(scenario: Scenario) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from slipway.fleet import comparison
-from slipway.fleet.bake import Bake
-from slipway.fleet.change import Change
-from slipway.fleet.comparison import Row, State
-from slipway.fleet.measure import Moments
-from slipway.fleet.tally import Look, Side, Tally, tally
+from slipway.fleet.analysis import comparison
+from slipway.fleet.analysis.bake import Bake
+from slipway.fleet.analysis.change import Change
+from slipway.fleet.analysis.comparison import Row, State
+from slipway.fleet.analysis.measure import Moments
+from slipway.fleet.analysis.tally import Look, Side, Tally, tally
 
 
 class Decision(StrEnum):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from slipway.fleet.measure import Histogram, Moments, NoData, Reading, Snapshot
+from slipway.fleet.analysis.measure import Histogram, Moments, NoData, Reading, Snapshot
 
 _CLIENT_LEFT = "499"
 

@@ -2,8 +2,8 @@
 
 from math import inf
 
-from slipway.fleet.analysis import Verdict
-from slipway.fleet.comparison import Row, State
+from slipway.fleet.analysis.comparison import Row, State
+from slipway.fleet.analysis.verdict import Verdict
 
 _SCALES = {
     "share": (100.0, " %"),

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.bakes import EDGES, snapshot, times
 
-from slipway.fleet.analysis import Decision, Verdict, decide, judge
-from slipway.fleet.bake import Bake, Limits
-from slipway.fleet.change import Change
-from slipway.fleet.comparison import State
-from slipway.fleet.measure import Histogram, Moments, NoData, Reading, Snapshot
-from slipway.fleet.tally import Look, Side, Tally
+from slipway.fleet.analysis.bake import Bake, Limits
+from slipway.fleet.analysis.change import Change
+from slipway.fleet.analysis.comparison import State
+from slipway.fleet.analysis.measure import Histogram, Moments, NoData, Reading, Snapshot
+from slipway.fleet.analysis.tally import Look, Side, Tally
+from slipway.fleet.analysis.verdict import Decision, Verdict, decide, judge
 
 GONE = NoData("refused the connection")
 BAKE = Bake()

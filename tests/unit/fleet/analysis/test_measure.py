@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from slipway.fleet import measure
-from slipway.fleet.measure import Histogram, Moments, NoData, Snapshot
+from slipway.fleet.analysis import measure
+from slipway.fleet.analysis.measure import Histogram, Moments, NoData, Snapshot
 from slipway.scorer import Prediction
 from slipway.serving.gate import SECONDS, Metrics
 from slipway.serving.release import ReleaseRecord

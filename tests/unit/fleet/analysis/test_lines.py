@@ -2,10 +2,10 @@ from math import inf
 
 import pytest
 
-from slipway.fleet.analysis import Decision, Verdict
-from slipway.fleet.bake_report import lines
-from slipway.fleet.comparison import Row, State
-from slipway.fleet.confidence import Interval
+from slipway.fleet.analysis.comparison import Row, State
+from slipway.fleet.analysis.confidence import Interval
+from slipway.fleet.analysis.lines import lines
+from slipway.fleet.analysis.verdict import Decision, Verdict
 
 ROWS = (
     Row("errors", "share", 0.02, 0.001, 0.019, 0.005, Interval(0.0071, 0.03), State.ABOVE),

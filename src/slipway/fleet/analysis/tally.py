@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from slipway.fleet.change import Change, difference, total
-from slipway.fleet.measure import NoData, Reading, Snapshot
+from slipway.fleet.analysis.change import Change, difference, total
+from slipway.fleet.analysis.measure import NoData, Reading, Snapshot
 
 
 class Look(NamedTuple):
