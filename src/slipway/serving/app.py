@@ -68,7 +68,7 @@ def create_app(release: Release, door: Door, max_body_bytes: int = MAX_BODY_BYTE
     """The application that serves `release`; `door` says whether this process is the live one."""
     record = release.record
     registry = CollectorRegistry()
-    metrics = Metrics(registry, record)
+    metrics = Metrics(registry, record, release.contract.target.positive)
     app = FastAPIOffline(
         title=record.model,
         version=record.release,
@@ -105,7 +105,7 @@ def create_app(release: Release, door: Door, max_body_bytes: int = MAX_BODY_BYTE
             return _refusal(
                 422, [_problem(where, "The row is beyond what the model can compute", "overflow")]
             )
-        metrics.count([prediction.label for prediction in predictions])
+        metrics.count(predictions)
         answers = [prediction._asdict() for prediction in predictions]
         return JSONResponse({"model": record.model, "release": record.release, "predictions": answers})
 

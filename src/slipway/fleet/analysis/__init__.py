@@ -1,0 +1,1 @@
+"""Watches new hosts beside old ones, and says whether a release may go on."""
