@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -89,14 +89,6 @@ class Acceptance(Section):
     roc_auc_drop_maximum: float = Field(ge=0, le=1)
 
 
-class Rollout(Section):
-    """How a release moves through the hosts of an environment."""
-
-    batches: tuple[
-        Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^(100|[1-9]?[0-9])%$")], ...
-    ] = Field(default=(1, "50%", "100%"), min_length=1, strict=False)
-
-
 class Params(Section):
     model: Model
     contract: Contract
@@ -106,8 +98,6 @@ class Params(Section):
     package: Package
     runtime: Runtime
     acceptance: Acceptance
-    rollout: dict[str, Rollout] = {}
-    """By environment; one that is not named here rolls out by the defaults."""
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -126,6 +116,18 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
 def parse(text: str, where: str = "params.yaml") -> Params:
     """Check the text of a `params.yaml`; `where` names it in errors."""
+    return parsed(Params, text, where)
+
+
+_Kind = TypeVar("_Kind", bound=Section)
+
+
+def parsed(kind: type[_Kind], text: str, where: str) -> _Kind:
+    """Check the text of a YAML file that holds one section.
+
+    Raises:
+        InputError: It is not YAML, or has an unknown, missing or mistyped key.
+    """
     try:
         raw = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
@@ -133,9 +135,9 @@ def parse(text: str, where: str = "params.yaml") -> Params:
     if not isinstance(raw, Mapping):
         raise InputError(f"{where} must be a mapping of sections, got {_shown(raw)}")
     try:
-        return Params.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
-        problems = [_problem(dict(found)) for found in error.errors()]
+        problems = [_problem(kind, dict(found)) for found in error.errors()]
         raise InputError(
             "\n".join([f"{where} is not valid:", *(f"  {line}" for line in problems)])
         ) from error
@@ -164,31 +166,33 @@ _EXPECTED = MappingProxyType(
 )
 
 
-def _problem(found: dict[str, Any]) -> str:
+def _problem(kind: type[Section], found: dict[str, Any]) -> str:
     location = tuple(found["loc"])
     path = ".".join(str(part) for part in location if part != "[key]")
     match found["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown key{_did_you_mean(location)}"
+            return f"{path}: unknown key{_did_you_mean(kind, location)}"
         case "missing":
             return f"{path}: required, but missing"
         case "string_pattern_mismatch":
             return f"{path}: expected a string like {found['ctx']['pattern']}, got {_shown(found['input'])}"
         case "value_error":
             return f"{path}: {found['ctx']['error']}"
-        case kind if kind in _EXPECTED:
-            return f"{path}: expected {_EXPECTED[kind]}, got {_shown(found['input'])}"
+        case known if known in _EXPECTED:
+            return f"{path}: expected {_EXPECTED[known]}, got {_shown(found['input'])}"
         case _:
             expected = re.sub(r"^\w+ should (be |have )?", "", found["msg"])
             return f"{path}: expected {expected}, got {_shown(found['input'])}"
 
 
-def _did_you_mean(location: tuple[Any, ...]) -> str:
-    section: Any = Params
+def _did_you_mean(kind: type[Section], location: tuple[Any, ...]) -> str:
+    section: Any = kind
     for part in location[:-1]:
         fields = getattr(section, "model_fields", None)
         # A mapping, such as `contract.columns`, has values of one type.
         section = fields[part].annotation if fields else get_args(section)[-1]
+        if type(None) in get_args(section):
+            section = get_args(section)[0]  # what may be left out
     names = list(getattr(section, "model_fields", {}))
     close = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

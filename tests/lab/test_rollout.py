@@ -17,13 +17,13 @@ import pytest
 from tests.lab.fleet import HOME, PORT
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.load import Load
-from tests.local.workplace import clone, ended, rebuilt, until
+from tests.local.workplace import clone, ended, rebuilt, rewrite, until
 
 from slipway import bundle, params
 from slipway.pipeline import stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from lab.lab import Lab
@@ -35,7 +35,7 @@ BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
 
 @pytest.fixture(scope="module")
 def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Three hosts on which nothing has been done, and three releases, of which v1.1.1 answers its golden rows wrong."""
+    """Three hosts on which nothing has been done, and four releases: v1.1.1 answers its golden rows wrong, v1.2.0 decides otherwise."""
     root = tmp_path_factory.mktemp("yard") / "slipway"
     clone(seed, root, cache)
     place = Yard(root, hosts)
@@ -51,6 +51,10 @@ def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathF
     place.run("dvc", "commit", "--force", "--quiet")
     place.commit("Break the golden rows")
     assert place.release() == "v1.1.1"
+    place.set("train.decision_threshold", "0.02")
+    place.run("dvc", "repro", "--quiet")
+    place.commit("Call almost everybody ill")
+    assert place.release() == "v1.2.0"
     yield place
     for host in place.hosts.values():
         host.run(f"sudo systemctl disable --now slipway.socket slipway.service; sudo rm -rf {HOME}")
@@ -149,6 +153,45 @@ def test_where_a_later_host_fails_those_before_it_come_back(
     assert (other.failed, other.releases) == ([], ["v1.0.0"])
     assert [entry["action"] for entry in serving.host_log("model-1")][-2:] == ["deploy", "abort"]
     assert last == serving.host_log("model-3")
+    serving.in_order("v1.0.0")
+
+
+BAKE = "{seconds: 2, look_seconds: 0.5, minimum_requests: 1200, limits: {memory: null, p50: 1000, p99: 1000, %s}}"
+"""Short, and blind to time, of which this machine has little to spare."""
+
+
+@pytest.fixture
+def baking(serving: Yard) -> Iterator[Callable[[str], None]]:
+    """Sets the limits of the yard's bake."""
+    file = serving.root / "terraform" / "environments" / ENVIRONMENT / "rollout.yaml"
+    yield lambda limits: rewrite(file, f"bake: {BAKE % limits}\n".encode())
+    file.unlink()
+
+
+def test_a_bake_without_traffic_asks_both_releases_and_lets_a_sound_one_go_on(
+    serving: Yard, baking: Callable[[str], None]
+) -> None:
+    baking("positives: 0.5, score: 0.5")
+    out = serving.does("deploy", ENVIRONMENT, "v1.1.0")
+    baked = [line.split()[1:5] for line in out.splitlines() if line.startswith("bake")]
+    assert baked == [
+        ["model-1", "beside", "model-2,", "model-3"],
+        ["model-1,", "model-2", "beside", "model-3"],
+    ]
+    assert out.count("promote") == 2
+    serving.in_order("v1.1.0")
+
+
+def test_a_plausible_model_that_decides_otherwise_is_aborted_and_git_says_so(
+    serving: Yard, baking: Callable[[str], None]
+) -> None:
+    baking("positives: 0.1, score: 0.5")
+    said = serving.slipway("deploy", ENVIRONMENT, "v1.2.0")
+    assert said.code == ROLLED_BACK, said.out + said.err
+    assert "v1.2.0 was live on a part of the fleet, and was taken back; v1.0.0 is still serving" in said.err
+    assert "abort: positives is above its limit" in said.err
+    assert serving.desired()[-2:] == ["deploy v1.2.0", "abort v1.0.0"]
+    assert "v1.2.0" not in {entry["release"] for entry in serving.host_log("model-2")}
     serving.in_order("v1.0.0")
 
 

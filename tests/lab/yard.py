@@ -60,7 +60,7 @@ class Yard(Workplace):
         )
         (inventory / "hosts.yml").write_text("---\nmodel_servers:\n")
         (inventory / "group_vars" / "model_servers.yml").write_text(_VARIABLES)
-        (inventory / "ssh_config").write_text((self.lab.plan.folder / "ssh_config").read_text())
+        (root / "ssh_config").write_text((self.lab.plan.folder / "ssh_config").read_text())
 
     def commit(self, message: str) -> None:
         self.git("add", "--all")

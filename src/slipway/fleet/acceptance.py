@@ -37,6 +37,13 @@ class Result(NamedTuple):
         )
 
 
+def golden_rows(bundle_file: Path) -> list[dict[str, Any]]:
+    """The golden rows of a bundle."""
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(bundle_file) as archive:
+        archive.extractall(folder, filter="data")
+        return Bundle(Path(folder)).golden.rows
+
+
 def prove(
     url: str,
     record: ReleaseRecord,

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slipway.errors import InputError, MachineError, Refused, RolledBack, SlipwayError
-from slipway.fleet import acceptance, delivery, host, infrastructure, playbook
+from slipway.fleet import acceptance, delivery, host, infrastructure, playbook, settings, watch
+from slipway.fleet.analysis.lines import lines
+from slipway.fleet.analysis.verdict import Decision
 from slipway.fleet.batches import batches
 from slipway.fleet.environment import Fleet
 from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, before_last, installed_everywhere
+from slipway.fleet.watch import Watched
 from slipway.serving.release import ReleaseRecord
 
 
@@ -40,6 +43,7 @@ class Change:
         self._context = session.context
         self._wanted = wanted
         self._before = session.reports
+        self._settings = settings.load(session.context.environment)
         if session.lost and wanted.action == "deploy":
             lost = [f"  {name}: {reason}" for name, reason in session.lost.items()]
             raise MachineError(
@@ -99,7 +103,9 @@ class Change:
         """Batch by batch; the tasks that changed something."""
         changed, touched = 0, list[str]()
         there = [name for name in sorted(fleet.hosts) if name not in self._session.lost]
-        for batch in batches(there, self._context.rollout.batches):
+        for batch in batches(there, self._settings.batches):
+            if touched:
+                self._bake(fleet, touched, [name for name in there if name not in touched])
             self._session.check()
             try:
                 changed += self._play(fleet, batch, self._variables)
@@ -131,6 +137,38 @@ class Change:
         done = playbook.run(environment, "rollout", variables, on_step, self._session.held, on_cancel, limit)
         progress.end(f"{done.changed} changes" if done.changed else "nothing changed")
         return done.changed
+
+    def _bake(self, fleet: Fleet, new: Sequence[str], old: Sequence[str]) -> None:
+        """Compare the hosts that have changed with those that have not, where they serve different releases.
+
+        Raises:
+            RolledBack: The analysis does not say that the release may go on; the hosts have gone back.
+        """
+        bake, source = self._settings.bake, self._wanted.source
+        if bake is None or source is None or self._wanted.action != "deploy":
+            return
+        if any(
+            self._before[name].live in {None, self._wanted.record} for name in old if name in self._before
+        ):
+            return
+        self._context.progress.begin("bake", f"{', '.join(new)} beside {', '.join(old)}")
+        environment = self._context.environment
+        hosts = {
+            name: Watched(environment.ssh(host), f"http://{host.address}:{host.port}")
+            for name, host in fleet.hosts.items()
+        }
+        rows = acceptance.golden_rows(source.file(environment.repository, source.pins.bundle))
+        verdict = watch.bake(
+            {name: hosts[name] for name in new}, {name: hosts[name] for name in old}, bake, rows
+        )
+        self._context.progress.end(verdict.decision)
+        if verdict.decision is not Decision.PROMOTE:
+            refusal = Refused("\n  ".join(["the bake does not let it go on:", *lines(verdict)]))
+            if self.old:
+                self._go_back(fleet, new, self.old)
+            raise self._rolled_back(
+                fleet, self.old, refusal, "was live on a part of the fleet, and was taken back"
+            )
 
     def _reverted(self, fleet: Fleet, hosts: Sequence[str], error: SlipwayError) -> SlipwayError:
         """Bring hosts back to what was live, but for a single one, which has done that itself; the error to raise."""

@@ -11,7 +11,7 @@ from slipway.errors import MachineError
 from slipway.fleet import lock
 from slipway.fleet.environment import Environment
 from slipway.fleet.progress import Progress
-from slipway.params import Params, Rollout
+from slipway.params import Params
 
 
 class Context(NamedTuple):
@@ -26,10 +26,6 @@ class Context(NamedTuple):
     @property
     def model(self) -> str:
         return self.settings.model.name
-
-    @property
-    def rollout(self) -> Rollout:
-        return self.settings.rollout.get(self.environment.name, Rollout())
 
     @contextmanager
     def locked(self) -> Iterator[int]:

@@ -80,9 +80,13 @@ class Environment(NamedTuple):
 
     @property
     def ssh_options(self) -> list[str]:
-        """How its hosts are reached: by the inventory's `ssh_config`, or else the person's own."""
-        file = self.repository.root / "ansible" / "inventory" / self.name / "ssh_config"
+        """How its hosts are reached: by the environment's `ssh_config`, or else the person's own."""
+        file = self.terraform_root / "ssh_config"
         return [*(["-F", str(file)] if file.is_file() else []), *_SSH_OPTIONS]
+
+    def ssh(self, host: Host) -> list[str]:
+        """The command line that runs a command on a host, as root, but for that command."""
+        return ["ssh", *self.ssh_options, host.address, "sudo", "--non-interactive"]
 
     def prepare(self) -> None:
         """Make the environment's folder.

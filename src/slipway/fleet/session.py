@@ -9,7 +9,7 @@ from typing import NamedTuple
 from slipway.fleet import hold, infrastructure, lock
 from slipway.fleet.collect import collect
 from slipway.fleet.context import Context
-from slipway.fleet.environment import Environment, Fleet
+from slipway.fleet.environment import Fleet
 from slipway.fleet.host import Report
 
 
@@ -40,17 +40,12 @@ def opened(context: Context) -> Iterator[Session]:
             yield Session(context, held, *collect(context, None, held), lambda: None)
             return
         owner = lock.owner(context.command, getpass.getuser(), os.getpid(), context.now())
-        hosts = {name: ssh(context.environment, fleet, name) for name in sorted(fleet.hosts)}
+        hosts = {name: context.environment.ssh(fleet.hosts[name]) for name in sorted(fleet.hosts)}
         context.progress.begin("collect", f"{len(hosts)} hosts")
         with hold.held(hosts, lock_file(fleet), owner) as holding:
             reports, lost = collect(context, fleet, held)
             context.progress.end(", ".join(f"{name} cannot be reached" for name in lost))
             yield Session(context, held, reports, holding.lost | lost, holding.check)
-
-
-def ssh(environment: Environment, fleet: Fleet, name: str) -> list[str]:
-    """The command line that runs a command on a host, as root."""
-    return ["ssh", *environment.ssh_options, fleet.hosts[name].address, "sudo", "--non-interactive"]
 
 
 def lock_file(fleet: Fleet) -> str:

@@ -178,7 +178,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _params_digest(settings: Params) -> str:
-    shaping = settings.model_dump(mode="json", exclude={"runtime", "acceptance", "rollout"})
+    shaping = settings.model_dump(mode="json", exclude={"runtime", "acceptance"})
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
 
