@@ -1,6 +1,7 @@
 """Terraform's tree in a copy, its AWS provider, and AWS on loopback."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,22 +31,22 @@ class Cli(NamedTuple):
     config: Path
     data: Path
 
-    def run(self, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, root: Path, *arguments: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "TF_CLI_CONFIG_FILE": str(self.config), "CHECKPOINT_DISABLE": "1"}
-        name = "-".join(root.parts[-2:])
+        data = data or self.data / "-".join(root.parts[-2:])
         return subprocess.run(
             [str(self.binary), *arguments],
             cwd=root,
-            env={**environment, "TF_DATA_DIR": str(self.data / name)},
+            env={**environment, "TF_DATA_DIR": str(data)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
 
-    def does(self, root: Path, *arguments: str) -> str:
+    def does(self, root: Path, *arguments: str, data: Path | None = None) -> str:
         """Run it; anything but success is a failure of the test."""
-        done = self.run(root, *arguments)
+        done = self.run(root, *arguments, data=data)
         assert done.returncode == 0, (
             f"terraform {' '.join(arguments)} in {root}\n{done.stdout}\n{done.stderr}"
         )
@@ -174,7 +175,7 @@ def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
 @pytest.fixture
 def state_bucket(aws: Aws, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """A bucket for the states of one test, named as Slipway is told of it."""
-    name = "states-" + request.node.name.partition("[")[0].replace("_", "-")[-50:].strip("-")
+    name = "states-" + re.sub("[^a-z]+", "-", request.node.name)[-50:].strip("-")
     aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region})
     monkeypatch.setenv("SLIPWAY_STATE_BUCKET", name)
     return name

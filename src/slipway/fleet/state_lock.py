@@ -16,12 +16,12 @@ class Holder(NamedTuple):
 
 def holder(said: str) -> Holder | None:
     """Read what Terraform said; None where it complains of something else."""
-    _, locked, info = said.partition("Lock Info:")
-    if "acquiring the state lock" not in said or not locked:
-        return None
+    _, _, info = said.partition("Lock Info:")
     found = dict(re.findall(r"^[\s\u2502]*(ID|Who|Created|Operation):[ \t]*(\S.*?)\s*$", info, re.MULTILINE))
+    if "ID" not in found:
+        return None
     return Holder(
-        id=found.get("ID", "unknown"),
+        id=found["ID"],
         who=found.get("Who", "somebody"),
         since=found.get("Created", "an unknown time"),
         operation=found.get("Operation", "an unknown operation"),

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from python_terraform import IsFlagged
 from python_terraform import Terraform as PythonTerraform
 
 from slipway.errors import InputError, Locked, MachineError
@@ -136,7 +137,7 @@ class Terraform:
 
     def known(self) -> frozenset[str]:
         """Every text that the state holds, ids and ARNs among them."""
-        code, output, errors = self._terraform.cmd("state pull")
+        code, output, errors = self._terraform.cmd("state pull", no_color=IsFlagged)
         self._run("state pull", (code, output, errors))
         return frozenset(_texts(json.loads(output or "{}")))
 
@@ -148,7 +149,8 @@ class Terraform:
     def _push_errored(self) -> None:
         """Bring such a state to its bucket: whatever is planned without it would make everything a second time."""
         if self._errored.exists():
-            self._run("state push", self._terraform.cmd("state push", str(self._errored)))
+            pushed = self._terraform.cmd("state push", str(self._errored), no_color=IsFlagged)
+            self._run("state push", pushed)
             self._errored.unlink()
 
     def _backend(self) -> dict[str, str]:

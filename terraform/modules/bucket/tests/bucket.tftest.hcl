@@ -11,7 +11,8 @@ variables {
   name = "a-bucket"
 }
 
-run "versioned_private_and_owned" {
+run "a_private_bucket" {
+  # versioned private and owned
   assert {
     condition     = aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled"
     error_message = "Objects are not versioned."
@@ -33,9 +34,8 @@ run "versioned_private_and_owned" {
     condition     = aws_s3_bucket.this.force_destroy == false
     error_message = "A bucket with objects can be destroyed."
   }
-}
 
-run "without_tls_nothing_is_answered" {
+  # without tls nothing is answered
   assert {
     condition = jsondecode(aws_s3_bucket_policy.this.policy).Statement == [{
       Sid       = "TlsOnly"
@@ -47,12 +47,34 @@ run "without_tls_nothing_is_answered" {
     }]
     error_message = "The policy is not: deny everybody everything without TLS."
   }
+
+  # encrypted by s3 unless there is a key
+  assert {
+    condition = one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule
+    ).apply_server_side_encryption_by_default).sse_algorithm == "AES256"
+    error_message = "Without a key, S3's own encryption is not on."
+  }
+
+  # current objects are kept unless told
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration) == 0
+    error_message = "Current objects expire."
+  }
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.this.rule[0].noncurrent_version_expiration[0].noncurrent_days == 90
+    error_message = "Replaced objects are not kept for 90 days."
+  }
 }
 
-run "logs_are_taken_from_this_account_only" {
+run "as_told" {
   variables {
-    log_writers = ["delivery.logs.amazonaws.com"]
+    log_writers       = ["delivery.logs.amazonaws.com"]
+    kms_key_arn       = "arn:aws:kms:eu-central-1:111122223333:key/1"
+    expire_after_days = { current = 30, noncurrent = 1 }
+    protected         = false
   }
+
+  # logs are taken from this account only
   assert {
     condition = jsondecode(aws_s3_bucket_policy.this.policy).Statement[1] == {
       Sid       = "LogsOfDeliveryLogs"
@@ -64,20 +86,8 @@ run "logs_are_taken_from_this_account_only" {
     }
     error_message = "The writer may do less or more than deliver this account's logs."
   }
-}
 
-run "encrypted_by_s3_unless_there_is_a_key" {
-  assert {
-    condition = one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule
-    ).apply_server_side_encryption_by_default).sse_algorithm == "AES256"
-    error_message = "Without a key, S3's own encryption is not on."
-  }
-}
-
-run "encrypted_by_the_key" {
-  variables {
-    kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/1"
-  }
+  # encrypted by the key
   assert {
     condition = one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule
     ).apply_server_side_encryption_by_default).kms_master_key_id == "arn:aws:kms:eu-central-1:111122223333:key/1"
@@ -87,67 +97,31 @@ run "encrypted_by_the_key" {
     condition     = one(aws_s3_bucket_server_side_encryption_configuration.this.rule).bucket_key_enabled
     error_message = "Every object asks KMS, which costs."
   }
-}
 
-run "current_objects_are_kept_unless_told" {
-  assert {
-    condition     = length(aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration) == 0
-    error_message = "Current objects expire."
-  }
-  assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.this.rule[0].noncurrent_version_expiration[0].noncurrent_days == 90
-    error_message = "Replaced objects are not kept for 90 days."
-  }
-}
-
-run "current_objects_expire_when_told" {
-  variables {
-    expire_after_days = { current = 30, noncurrent = 1 }
-  }
+  # current objects expire when told
   assert {
     condition     = aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration[0].days == 30
     error_message = "Current objects do not expire."
   }
-}
 
-run "unprotected_it_goes_with_its_objects" {
-  variables {
-    protected = false
-  }
+  # unprotected it goes with its objects
   assert {
     condition     = aws_s3_bucket.this.force_destroy
     error_message = "An unprotected bucket is not destroyed with its objects."
   }
 }
 
-run "refuses_a_name_that_s3_refuses" {
+run "refuses_1" {
   command = plan
   variables {
+    # a name that s3 refuses
     name = "No_Bucket"
-  }
-  expect_failures = [var.name]
-}
-
-run "refuses_a_key_that_is_no_arn" {
-  command = plan
-  variables {
+    # a key that is no arn
     kms_key_arn = "alias/mine"
-  }
-  expect_failures = [var.kms_key_arn]
-}
-
-run "refuses_a_writer_that_is_no_service" {
-  command = plan
-  variables {
+    # a writer that is no service
     log_writers = ["*"]
-  }
-  expect_failures = [var.log_writers]
-}
-
-run "refuses_to_delete_at_once" {
-  command = plan
-  variables {
+    # to delete at once
     expire_after_days = { current = 0 }
   }
-  expect_failures = [var.expire_after_days]
+  expect_failures = [var.name, var.kms_key_arn, var.log_writers, var.expire_after_days]
 }

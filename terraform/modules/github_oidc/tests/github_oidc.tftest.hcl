@@ -13,7 +13,8 @@ variables {
   state      = { bucket = "states", key = "staging/terraform.tfstate" }
 }
 
-run "each_role_is_bound_to_one_repository_and_one_environment" {
+run "roles_of_one_repository_and_environment" {
+  # each role is bound to one repository and one environment
   assert {
     condition = {
       for name, role in { plan = aws_iam_role.plan, apply = aws_iam_role.apply } :
@@ -39,9 +40,8 @@ run "each_role_is_bound_to_one_repository_and_one_environment" {
     ])
     error_message = "Somebody else than GitHub says who takes a role."
   }
-}
 
-run "plan_writes_nothing_but_the_lock" {
+  # plan writes nothing but the lock
   assert {
     condition = toset(flatten([
       for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : [
@@ -64,9 +64,8 @@ run "plan_writes_nothing_but_the_lock" {
     ])
     error_message = "The role for plans reads other objects than the state."
   }
-}
 
-run "apply_changes_no_identity_outside_its_environment" {
+  # apply changes no identity outside its environment
   assert {
     condition = toset(flatten([
       for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Resource
@@ -88,9 +87,8 @@ run "apply_changes_no_identity_outside_its_environment" {
     ]) == { "iam:PolicyARN" = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore" }
     error_message = "A host's role can be given any policy."
   }
-}
 
-run "apply_writes_no_other_state" {
+  # apply writes no other state
   assert {
     condition = one([
       for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.NotResource
@@ -120,26 +118,15 @@ run "takes_the_provider_that_the_account_has" {
   }
 }
 
-run "refuses_any_repository" {
+run "refuses_1" {
   command = plan
   variables {
+    # any repository
     repository = "acme/*"
-  }
-  expect_failures = [var.repository]
-}
-
-run "refuses_any_state" {
-  command = plan
-  variables {
+    # any state
     state = { bucket = "states", key = "*" }
-  }
-  expect_failures = [var.state]
-}
-
-run "refuses_another_provider" {
-  command = plan
-  variables {
+    # another provider
     provider_arn = "arn:aws:iam::444455556666:oidc-provider/example.com"
   }
-  expect_failures = [var.provider_arn]
+  expect_failures = [var.repository, var.state, var.provider_arn]
 }

@@ -42,7 +42,8 @@ variables {
   kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/1"
 }
 
-run "puts_out_hosts_for_the_inventory" {
+run "a_hardened_fleet_behind_tls" {
+  # puts out hosts for the inventory
   assert {
     condition = output.hosts == {
       model-1 = { address = "10.20.128.11", connection = "ssh", home = "/srv/slipway", port = 8080 }
@@ -50,9 +51,8 @@ run "puts_out_hosts_for_the_inventory" {
     }
     error_message = "This is not what slipway.fleet.environment reads."
   }
-}
 
-run "hosts_are_private_and_hardened" {
+  # hosts are private and hardened
   assert {
     condition     = { for name, host in aws_instance.this : name => host.subnet_id } == { model-1 = "subnet-a", model-2 = "subnet-b" }
     error_message = "A host is not in the private subnet of its zone."
@@ -75,9 +75,8 @@ run "hosts_are_private_and_hardened" {
     condition     = { for name, host in aws_instance.this : name => host.tags["host"] } == { model-1 = "model-1", model-2 = "model-2" }
     error_message = "The inventory cannot name the hosts."
   }
-}
 
-run "hosts_may_only_be_managed_and_write_logs" {
+  # hosts may only be managed and write logs
   assert {
     condition = jsondecode(aws_iam_role_policy.logs.policy).Statement == [{
       Effect   = "Allow"
@@ -90,9 +89,8 @@ run "hosts_may_only_be_managed_and_write_logs" {
     condition     = jsondecode(aws_iam_role.host.assume_role_policy).Statement[0].Principal == { Service = "ec2.amazonaws.com" }
     error_message = "Something else than a machine may take the role."
   }
-}
 
-run "hosts_take_requests_from_the_balancer_only" {
+  # hosts take requests from the balancer only
   assert {
     condition = (
       aws_vpc_security_group_ingress_rule.from_load_balancer.referenced_security_group_id == aws_security_group.load_balancer.id
@@ -109,9 +107,8 @@ run "hosts_take_requests_from_the_balancer_only" {
     condition     = aws_vpc_security_group_egress_rule.to_s3.prefix_list_id == "pl-1"
     error_message = "Hosts do not reach S3."
   }
-}
 
-run "clients_come_by_tls_only" {
+  # clients come by tls only
   assert {
     condition     = keys(aws_vpc_security_group_ingress_rule.clients) == ["203.0.113.0/24"]
     error_message = "Somebody else may ask."
@@ -132,9 +129,8 @@ run "clients_come_by_tls_only" {
     condition     = aws_lb.this.drop_invalid_header_fields && aws_lb.this.enable_deletion_protection
     error_message = "The balancer passes invalid headers, or can be deleted."
   }
-}
 
-run "traffic_is_shared_by_weight" {
+  # traffic is shared by weight
   assert {
     condition     = toset([for group in aws_lb_listener.https.default_action[0].forward[0].target_group : group.weight]) == toset([90, 10])
     error_message = "The listener's weights are others."

@@ -29,140 +29,47 @@ variables {
   kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/1"
 }
 
-run "refuses_a_name_that_is_too_long" {
+run "refuses_1" {
   command = plan
   variables {
+    # a name that is too long
     name = "a-name-of-twenty-five-letters"
-  }
-  expect_failures = [var.name]
-}
-
-run "refuses_no_hosts" {
-  command = plan
-  variables {
+    # no hosts
     hosts = {}
+    # an old kind of key
+    instance = { type = "t3.small", ssh_public_key = "ssh-rsa AAAA test" }
+    # a balancer without clients
+    load_balancer = { certificate_arn = "arn:1", client_cidrs = [], log_bucket = "logs" }
+    # a port that needs root
+    service = { port = 80 }
   }
-  expect_failures = [var.hosts]
+  expect_failures = [var.name, var.hosts, var.instance, var.load_balancer, var.service]
 }
 
-run "refuses_two_hosts_of_one_address" {
+run "refuses_2" {
   command = plan
   variables {
+    # a weight that is too large
+    weights = { stable = 1000, canary = 0 }
+    # a disk that is too small
+    instance = { type = "t3.small", ssh_public_key = "ssh-ed25519 AAAA test", disk_gib = 15 }
+    # clients that are no network
+    load_balancer = { certificate_arn = "arn:1", client_cidrs = ["everybody"], log_bucket = "logs" }
+    # a home that is not absolute
+    service = { home = "srv/slipway" }
+  }
+  expect_failures = [var.weights, var.instance, var.load_balancer, var.service]
+}
+
+run "refuses_3" {
+  command = plan
+  variables {
+    # two hosts of one address
     hosts = {
       a = { zone = "eu-central-1a", private_ip = "10.20.128.11" }
       b = { zone = "eu-central-1a", private_ip = "10.20.128.11" }
     }
-  }
-  expect_failures = [var.hosts]
-}
-
-run "refuses_a_zone_that_is_not_there" {
-  command = plan
-  variables {
-    hosts = { a = { zone = "eu-central-1c", private_ip = "10.20.128.11" } }
-  }
-  expect_failures = [var.hosts]
-}
-
-run "refuses_an_address_of_another_zone" {
-  command = plan
-  variables {
-    hosts = { a = { zone = "eu-central-1b", private_ip = "10.20.128.11" } }
-  }
-  expect_failures = [var.hosts]
-}
-
-run "refuses_an_address_that_is_aws_s_own" {
-  command = plan
-  variables {
-    hosts = { a = { zone = "eu-central-1a", private_ip = "10.20.128.3" } }
-  }
-  expect_failures = [var.hosts]
-}
-
-run "refuses_an_address_that_is_none" {
-  command = plan
-  variables {
-    hosts = { a = { zone = "eu-central-1a", private_ip = "ten" } }
-  }
-  expect_failures = [var.hosts]
-}
-
-run "refuses_a_host_without_a_share" {
-  command = plan
-  variables {
-    hosts = { a = { zone = "eu-central-1a", private_ip = "10.20.128.11", group = "blue" } }
-  }
-  expect_failures = [var.hosts]
-}
-
-run "refuses_a_weight_that_is_too_large" {
-  command = plan
-  variables {
-    weights = { stable = 1000, canary = 0 }
-  }
-  expect_failures = [var.weights]
-}
-
-run "refuses_half_a_weight" {
-  command = plan
-  variables {
-    weights = { stable = 0.5, canary = 1 }
-  }
-  expect_failures = [var.weights]
-}
-
-run "refuses_weights_that_leave_nobody_to_answer" {
-  command = plan
-  variables {
-    weights = { stable = 0, canary = 0 }
-  }
-  expect_failures = [var.weights]
-}
-
-run "refuses_a_group_whose_name_is_too_long" {
-  command = plan
-  variables {
-    weights = { stable = 1, canary = 1, experimental = 1 }
-  }
-  expect_failures = [var.weights]
-}
-
-run "refuses_an_old_kind_of_key" {
-  command = plan
-  variables {
-    instance = { type = "t3.small", ssh_public_key = "ssh-rsa AAAA test" }
-  }
-  expect_failures = [var.instance]
-}
-
-run "refuses_a_disk_that_is_too_small" {
-  command = plan
-  variables {
-    instance = { type = "t3.small", ssh_public_key = "ssh-ed25519 AAAA test", disk_gib = 15 }
-  }
-  expect_failures = [var.instance]
-}
-
-run "refuses_a_balancer_without_clients" {
-  command = plan
-  variables {
-    load_balancer = { certificate_arn = "arn:1", client_cidrs = [], log_bucket = "logs" }
-  }
-  expect_failures = [var.load_balancer]
-}
-
-run "refuses_clients_that_are_no_network" {
-  command = plan
-  variables {
-    load_balancer = { certificate_arn = "arn:1", client_cidrs = ["everybody"], log_bucket = "logs" }
-  }
-  expect_failures = [var.load_balancer]
-}
-
-run "refuses_to_drain_for_ever" {
-  command = plan
-  variables {
+    # to drain for ever
     load_balancer = {
       certificate_arn       = "arn:1"
       client_cidrs          = ["203.0.113.0/24"]
@@ -170,21 +77,77 @@ run "refuses_to_drain_for_ever" {
       drain_timeout_seconds = 3601
     }
   }
-  expect_failures = [var.load_balancer]
+  expect_failures = [var.hosts, var.load_balancer]
 }
 
-run "refuses_a_port_that_needs_root" {
+run "refuses_4" {
   command = plan
   variables {
-    service = { port = 80 }
+    # half a weight
+    weights = { stable = 0.5, canary = 1 }
   }
-  expect_failures = [var.service]
+  expect_failures = [var.weights]
 }
 
-run "refuses_a_home_that_is_not_absolute" {
+run "refuses_5" {
   command = plan
   variables {
-    service = { home = "srv/slipway" }
+    # a zone that is not there
+    hosts = { a = { zone = "eu-central-1c", private_ip = "10.20.128.11" } }
   }
-  expect_failures = [var.service]
+  expect_failures = [var.hosts]
+}
+
+run "refuses_6" {
+  command = plan
+  variables {
+    # weights that leave nobody to answer
+    weights = { stable = 0, canary = 0 }
+  }
+  expect_failures = [var.weights]
+}
+
+run "refuses_7" {
+  command = plan
+  variables {
+    # an address of another zone
+    hosts = { a = { zone = "eu-central-1b", private_ip = "10.20.128.11" } }
+  }
+  expect_failures = [var.hosts]
+}
+
+run "refuses_8" {
+  command = plan
+  variables {
+    # a group whose name is too long
+    weights = { stable = 1, canary = 1, experimental = 1 }
+  }
+  expect_failures = [var.weights]
+}
+
+run "refuses_9" {
+  command = plan
+  variables {
+    # an address that AWS keeps for itself
+    hosts = { a = { zone = "eu-central-1a", private_ip = "10.20.128.3" } }
+  }
+  expect_failures = [var.hosts]
+}
+
+run "refuses_10" {
+  command = plan
+  variables {
+    # an address that is none
+    hosts = { a = { zone = "eu-central-1a", private_ip = "ten" } }
+  }
+  expect_failures = [var.hosts]
+}
+
+run "refuses_11" {
+  command = plan
+  variables {
+    # a host without a share
+    hosts = { a = { zone = "eu-central-1a", private_ip = "10.20.128.11", group = "blue" } }
+  }
+  expect_failures = [var.hosts]
 }

@@ -8,7 +8,8 @@ variables {
   flow_log_bucket_arn = "arn:aws:s3:::logs"
 }
 
-run "a_public_and_a_private_subnet_in_each_zone" {
+run "two_zones_without_a_way_out" {
+  # a public and a private subnet in each zone
   assert {
     condition = { for zone, subnet in aws_subnet.public : zone => subnet.cidr_block } == {
       eu-central-1a = "10.20.0.0/20"
@@ -27,9 +28,8 @@ run "a_public_and_a_private_subnet_in_each_zone" {
     condition     = alltrue([for subnet in aws_subnet.public : subnet.map_public_ip_on_launch != true])
     error_message = "What starts in a public subnet has a public address without asking for one."
   }
-}
 
-run "private_subnets_have_no_way_to_the_internet" {
+  # private subnets have no way to the internet
   assert {
     condition     = aws_route.internet.route_table_id == aws_route_table.public.id
     error_message = "The route to the internet is not in the public table."
@@ -50,9 +50,8 @@ run "private_subnets_have_no_way_to_the_internet" {
     ])
     error_message = "A private subnet has no table of its own kind."
   }
-}
 
-run "private_hosts_reach_aws_without_it" {
+  # private hosts reach aws without it
   assert {
     condition = (
       aws_vpc_endpoint.s3.vpc_endpoint_type == "Gateway"
@@ -73,9 +72,8 @@ run "private_hosts_reach_aws_without_it" {
     condition     = alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.private_dns_enabled])
     error_message = "The services' own names lead to the internet, where no host comes."
   }
-}
 
-run "endpoints_answer_the_network_only" {
+  # endpoints answer the network only
   assert {
     condition = (
       aws_vpc_security_group_ingress_rule.endpoints.cidr_ipv4 == "10.20.0.0/16"
@@ -84,51 +82,34 @@ run "endpoints_answer_the_network_only" {
     )
     error_message = "The endpoints are open for something else."
   }
-}
 
-run "everything_is_recorded" {
+  # everything is recorded
   assert {
     condition     = aws_flow_log.this.traffic_type == "ALL" && aws_flow_log.this.log_destination == "arn:aws:s3:::logs"
     error_message = "Some of the traffic leaves no record."
   }
 }
 
-run "refuses_what_is_no_network" {
+run "refuses_1" {
   command = plan
   variables {
+    # what is no network
     cidr = "10.20.0.0"
-  }
-  expect_failures = [var.cidr]
-}
-
-run "refuses_a_network_that_is_too_small" {
-  command = plan
-  variables {
-    cidr = "10.20.0.0/23"
-  }
-  expect_failures = [var.cidr]
-}
-
-run "refuses_one_zone" {
-  command = plan
-  variables {
+    # one zone
     zones = ["eu-central-1a", "eu-central-1a"]
-  }
-  expect_failures = [var.zones]
-}
-
-run "refuses_zones_of_another_region" {
-  command = plan
-  variables {
-    region = "eu-west-1"
-  }
-  expect_failures = [var.region]
-}
-
-run "refuses_to_pay_for_a_way_to_s3" {
-  command = plan
-  variables {
+    # to pay for a way to s3
     interface_endpoints = ["s3"]
   }
-  expect_failures = [var.interface_endpoints]
+  expect_failures = [var.cidr, var.zones, var.interface_endpoints]
+}
+
+run "refuses_2" {
+  command = plan
+  variables {
+    # zones of another region
+    region = "eu-west-1"
+    # a network that is too small
+    cidr = "10.20.0.0/23"
+  }
+  expect_failures = [var.region, var.cidr]
 }

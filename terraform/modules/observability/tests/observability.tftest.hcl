@@ -12,7 +12,8 @@ variables {
   kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/1"
 }
 
-run "the_front_door_and_every_host_are_watched" {
+run "everything_is_watched_and_told" {
+  # the front door and every host are watched
   assert {
     condition = { for name, alarm in aws_cloudwatch_metric_alarm.balancer : name => alarm.metric_name } == {
       failed-by-host     = "HTTPCode_Target_5XX_Count"
@@ -35,9 +36,8 @@ run "the_front_door_and_every_host_are_watched" {
     condition     = aws_cloudwatch_metric_alarm.balancer["unhealthy-stable"].dimensions["TargetGroup"] == "targetgroup/stable/1"
     error_message = "The alarm watches another target group."
   }
-}
 
-run "alarms_are_told" {
+  # alarms are told
   assert {
     condition = alltrue([
       for alarm in concat(values(aws_cloudwatch_metric_alarm.balancer), values(aws_cloudwatch_metric_alarm.host)) :
@@ -45,9 +45,8 @@ run "alarms_are_told" {
     ])
     error_message = "An alarm reaches nobody."
   }
-}
 
-run "silence_of_a_host_is_an_alarm_and_silence_of_clients_is_none" {
+  # silence of a host is an alarm and silence of clients is none
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.host : alarm.treat_missing_data == "breaching"])
     error_message = "A machine that is gone raises no alarm."
@@ -56,12 +55,43 @@ run "silence_of_a_host_is_an_alarm_and_silence_of_clients_is_none" {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.balancer : alarm.treat_missing_data == "notBreaching"])
     error_message = "A quiet night raises an alarm."
   }
+
+  # logs and messages are encrypted and kept
+  assert {
+    condition     = aws_cloudwatch_log_group.hosts.kms_key_id == var.kms_key_arn && aws_sns_topic.alarms.kms_master_key_id == var.kms_key_arn
+    error_message = "Another key encrypts, or none."
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.hosts.retention_in_days == 365
+    error_message = "Logs are not kept for a year."
+  }
+
+  # the dashboard shows every host
+  assert {
+    condition = alltrue([
+      for id in ["i-1", "i-2"] : strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "\"InstanceId\",\"${id}\"")
+    ])
+    error_message = "A host is not on the dashboard."
+  }
+  assert {
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 4
+    error_message = "A panel is missing."
+  }
+
+  # nobody is told unless somebody is named
+  assert {
+    condition     = length(aws_sns_topic_subscription.email) == 0
+    error_message = "Somebody is told."
+  }
 }
 
-run "limits_are_those_that_are_given" {
+run "as_told" {
   variables {
     limits = { p99_seconds = 0.1, failed_requests = 2 }
+    email  = "models@example.com"
   }
+
+  # limits are those that are given
   assert {
     condition = { for name, alarm in aws_cloudwatch_metric_alarm.balancer : name => alarm.threshold } == {
       failed-by-host     = 2
@@ -75,76 +105,31 @@ run "limits_are_those_that_are_given" {
     condition     = aws_cloudwatch_metric_alarm.balancer["slow"].extended_statistic == "p99"
     error_message = "Slow is not by the slowest hundredth."
   }
-}
 
-run "logs_and_messages_are_encrypted_and_kept" {
-  assert {
-    condition     = aws_cloudwatch_log_group.hosts.kms_key_id == var.kms_key_arn && aws_sns_topic.alarms.kms_master_key_id == var.kms_key_arn
-    error_message = "Another key encrypts, or none."
-  }
-  assert {
-    condition     = aws_cloudwatch_log_group.hosts.retention_in_days == 365
-    error_message = "Logs are not kept for a year."
-  }
-}
-
-run "the_dashboard_shows_every_host" {
-  assert {
-    condition = alltrue([
-      for id in ["i-1", "i-2"] : strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "\"InstanceId\",\"${id}\"")
-    ])
-    error_message = "A host is not on the dashboard."
-  }
-  assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 4
-    error_message = "A panel is missing."
-  }
-}
-
-run "nobody_is_told_unless_somebody_is_named" {
-  assert {
-    condition     = length(aws_sns_topic_subscription.email) == 0
-    error_message = "Somebody is told."
-  }
-}
-
-run "who_is_named_is_told" {
-  variables {
-    email = "models@example.com"
-  }
+  # who is named is told
   assert {
     condition     = one(aws_sns_topic_subscription.email).endpoint == "models@example.com"
     error_message = "Somebody else is told."
   }
 }
 
-run "refuses_an_address_that_is_none" {
+run "refuses_1" {
   command = plan
   variables {
+    # an address that is none
     email = "models"
-  }
-  expect_failures = [var.email]
-}
-
-run "refuses_to_forget_within_a_year" {
-  command = plan
-  variables {
+    # to forget within a year
     retention_days = 30
-  }
-  expect_failures = [var.retention_days]
-}
-
-run "refuses_a_limit_that_always_alarms" {
-  command = plan
-  variables {
+    # a limit that always alarms
     limits = { failed_requests = 0 }
   }
-  expect_failures = [var.limits]
+  expect_failures = [var.email, var.retention_days, var.limits]
 }
 
-run "refuses_a_limit_that_never_alarms" {
+run "refuses_2" {
   command = plan
   variables {
+    # a limit that never alarms
     limits = { cpu_percent = 101 }
   }
   expect_failures = [var.limits]
