@@ -146,7 +146,7 @@ def test_who_comes_second_is_told_who_is_at_it(
     with pytest.raises(Locked) as caught:
         getattr(root, verb)()
     (environment.terraform_root / "wait").unlink()
-    assert first.communicate(timeout=60) == (None, "")
+    assert first.communicate(timeout=60)[1] == ""
     assert first.returncode == 0
     assert caught.value.exit_code == 5
     said = str(caught.value)

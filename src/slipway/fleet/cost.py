@@ -58,13 +58,13 @@ class Item(NamedTuple):
     """One kind of thing that costs."""
 
     name: str
-    count: float
+    number: float
     each: float
     """US dollars a month."""
 
     @property
     def dollars(self) -> float:
-        return self.count * self.each
+        return self.number * self.each
 
 
 class _Resources:
@@ -130,12 +130,12 @@ def items(shown: dict[str, Any], prices: Prices) -> list[Item]:
         Item("dashboard", len(resources.of("aws_cloudwatch_dashboard")), monthly.dashboard),
         Item("encryption key", len(resources.of("aws_kms_key")), monthly.key),
     ]
-    return [item for item in found if item.count]
+    return [item for item in found if item.number]
 
 
 def table(found: list[Item], prices: Prices) -> str:
     """The items as a table in Markdown."""
-    rows = [f"| {item.name} | {item.count:g} | {item.each:.2f} | {item.dollars:.2f} |" for item in found]
+    rows = [f"| {item.name} | {item.number:g} | {item.each:.2f} | {item.dollars:.2f} |" for item in found]
     total = sum(item.dollars for item in found)
     return "\n".join(
         [
