@@ -11,12 +11,13 @@ What moto 5.2.1 lacks or answers differently, and is mended here and nowhere els
   tells of no security groups: every plan would set them again.
 - A rule of a security group whose peer is a group or a prefix list forgets its description.
 - `s3:GetBucketNotificationConfiguration` does not tell that events go to EventBridge.
-- A TLS-only bucket policy would shut everybody out if moto enforced it: this server speaks no TLS. moto 5.2.1 keeps
-  policies and enforces none, and `test_terraform_aws.py` notices should that change.
+- A bucket's policy is enforced without its conditions, so one that denies what comes without TLS denies everything.
+  Such statements are taken as fulfilled: this server stands in for one that speaks TLS.
 
 The managed policies of IAM are there only on request, which is a setting of moto.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -26,8 +27,10 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses.monitoring import Monitoring
+from moto.iam.access_control import IAMPolicy
 from moto.moto_server import threaded_moto_server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
@@ -127,6 +130,16 @@ def tell_of_event_bridge() -> None:
     S3Response.get_bucket_notification = get_bucket_notification
 
 
+def take_tls_as_given() -> None:
+    def get_permission(self: Any, action: str, resource: str) -> Any:
+        policy = json.loads(self.policy or '{"Statement": []}')
+        without_tls = {"Bool": {"aws:SecureTransport": "false"}}
+        policy["Statement"] = [each for each in policy["Statement"] if each.get("Condition") != without_tls]
+        return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission
+
+
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -140,6 +153,7 @@ def main() -> None:
         tell_groups_of_instances,
         keep_descriptions_of_rules,
         tell_of_event_bridge,
+        take_tls_as_given,
     ):
         mend()
     threaded_moto_server.DomainDispatcherApplication = Front

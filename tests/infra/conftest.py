@@ -61,7 +61,8 @@ def cli(terraform_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli
     """
     folder = tmp_path_factory.mktemp("terraform")
     made = Cli(terraform_binary, folder / "cli.tfrc", folder / "data")
-    made.config.write_text(installation(mirror()))
+    (folder / "cache").mkdir()
+    made.config.write_text(installation(mirror(), folder / "cache"))
     module = folder / "module"
     shutil.copytree(ROOT / "terraform" / "modules" / "bucket", module)
     done = made.run(module, "init", "-backend=false", "-input=false", "-no-color")
@@ -84,10 +85,10 @@ def mirror() -> Path | None:
     return next(found, None)
 
 
-def installation(place: Path | None) -> str:
-    """The settings that take providers from a folder."""
+def installation(place: Path | None, cache: Path) -> str:
+    """The settings that take providers from a folder, or download each only once."""
     if place is None:
-        return ""
+        return f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
     return f'provider_installation {{\n  filesystem_mirror {{\n    path = "{place}"\n  }}\n}}\n'
 
 

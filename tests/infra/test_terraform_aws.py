@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import NameOID
 from tests.infra.conftest import ROOT, Aws, Cli
 
@@ -32,7 +32,7 @@ def given(aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(cli.config))
     monkeypatch.setenv("TF_VAR_domain", DOMAIN)
     monkeypatch.setenv("TF_VAR_github_repository", "acme/models")
-    monkeypatch.setenv("TF_VAR_ssh_public_key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0y0FcLdZrS test")
+    monkeypatch.setenv("TF_VAR_ssh_public_key", public_key())
 
 
 @pytest.mark.usefixtures("given", "state_bucket")
@@ -46,8 +46,7 @@ def test_production_is_applied_changed_and_destroyed(tree: Path, aws: Aws, cli: 
     the_machines_are_as_they_should_be(aws, root.fleet())
     assert the_table_in_the_readme(environment) == the_table_of(environment, cli)
     what_nobody_made_is_an_orphan(environment, aws, root)
-    artefacts = aws.client("s3")
-    artefacts.put_object(Bucket="slipway-production-artefacts-123456789012", Key="dvc/object", Body=b"1")
+    artefacts_can_be_kept(aws)
 
     change(environment, "hosts = {\n", f"hosts = {{\n{FOURTH}")
     change(environment, "limits =", "protected = false\nlimits =")
@@ -94,6 +93,14 @@ def the_machines_are_as_they_should_be(aws: Aws, fleet: Fleet) -> None:
         assert expected.items() <= tags(each).items()
         assert each["MetadataOptions"]["HttpTokens"] == "required"
         assert "PublicIpAddress" not in each
+
+
+def artefacts_can_be_kept(aws: Aws) -> None:
+    """By everybody of the account; the bucket is not empty when it is destroyed."""
+    bucket = "slipway-production-artefacts-123456789012"
+    kept = aws.client("s3").put_object(Bucket=bucket, Key="dvc/object", Body=b"1")
+    assert kept["ServerSideEncryption"] == "aws:kms"
+    assert kept["VersionId"]
 
 
 def what_nobody_made_is_an_orphan(environment: Environment, aws: Aws, root: terraform.Terraform) -> None:
@@ -153,6 +160,11 @@ def instances(aws: Aws) -> dict[str, dict[str, Any]]:
 
 def tags(instance: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+
+
+def public_key() -> str:
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
 def self_signed(domain: str) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from python_terraform import IsFlagged
@@ -192,7 +193,7 @@ class Terraform:
             f"the state of {self._environment.name} is locked: {holder.who} is at it since {holder.since} "
             f"({holder.operation}, lock {holder.id})",
             next_command=f"wait, or where that is dead: "
-            f"TF_DATA_DIR={data} terraform -chdir={root} force-unlock -force {holder.id}",
+            f"TF_DATA_DIR={quote(str(data))} terraform -chdir={quote(str(root))} force-unlock -force {holder.id}",
         )
 
 

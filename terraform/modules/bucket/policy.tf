@@ -8,16 +8,19 @@ locals {
     Condition = { Bool = { "aws:SecureTransport" = "false" } }
   }
 
+  # Services write below AWSLogs/<account>/, with or without a prefix. Not all of them tell on whose behalf.
   log_delivery = [
     for writer in sort(var.log_writers) : {
       Sid       = "LogsOf${replace(title(replace(trimsuffix(writer, ".amazonaws.com"), ".", " ")), " ", "")}"
       Effect    = "Allow"
       Principal = { Service = writer }
       Action    = ["s3:GetBucketAcl", "s3:PutObject"]
-      Resource  = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"]
-      Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+      Resource  = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*AWSLogs/${local.account}/*"]
+      Condition = { StringEqualsIfExists = { "aws:SourceAccount" = local.account } }
     }
   ]
+
+  account = data.aws_caller_identity.current.account_id
 }
 
 resource "aws_s3_bucket_policy" "this" {

@@ -81,8 +81,8 @@ run "as_told" {
       Effect    = "Allow"
       Principal = { Service = "delivery.logs.amazonaws.com" }
       Action    = ["s3:GetBucketAcl", "s3:PutObject"]
-      Resource  = ["arn:aws:s3:::a-bucket", "arn:aws:s3:::a-bucket/*"]
-      Condition = { StringEquals = { "aws:SourceAccount" = "111122223333" } }
+      Resource  = ["arn:aws:s3:::a-bucket", "arn:aws:s3:::a-bucket/*AWSLogs/111122223333/*"]
+      Condition = { StringEqualsIfExists = { "aws:SourceAccount" = "111122223333" } }
     }
     error_message = "The writer may do less or more than deliver this account's logs."
   }
