@@ -15,7 +15,7 @@ import pytest
 from tests.infra.conftest import Aws
 
 from slipway.errors import InputError, Locked, MachineError
-from slipway.fleet import terraform
+from slipway.fleet import orphans, terraform
 from slipway.fleet.environment import Environment
 from slipway.release.git import Repository
 
@@ -206,3 +206,20 @@ def test_a_state_that_could_not_be_written_is_kept_and_pushed_before_the_next_pl
     assert root.plan() is False, "what was made is known: nothing is made twice"
     assert not left.exists()
     assert keys(aws, state_bucket) == {"staging/terraform.tfstate"}
+
+
+def test_what_carries_our_tags_and_is_in_no_state_is_an_orphan(
+    root: terraform.Terraform, environment: Environment, aws: Aws
+) -> None:
+    tags = {"managed-by": "slipway", "environment": "staging"}
+    made = [
+        aws.client("sns").create_topic(
+            Name=name, Tags=[{"Key": key, "Value": value} for key, value in {**tags, **change}.items()]
+        )["TopicArn"]
+        for name, change in (("left", {}), ("known", {}), ("anothers", {"environment": "production"}))
+    ]
+    (environment.terraform_root / "known.tf").write_text(
+        f'resource "terraform_data" "known" {{\n  input = "{made[1]}"\n}}\n'
+    )
+    root.apply()
+    assert orphans.of(environment) == [made[0]]
