@@ -60,9 +60,7 @@ def cli(terraform_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli
     Only a registry that cannot be reached at all is a reason to skip, and it is told: anything else is a failure.
     """
     folder = tmp_path_factory.mktemp("terraform")
-    made = Cli(terraform_binary, folder / "cli.tfrc", folder / "data")
-    (folder / "cache").mkdir()
-    made.config.write_text(installation(mirror(), folder / "cache"))
+    made = Cli(terraform_binary, configuration(folder), folder / "data")
     module = folder / "module"
     shutil.copytree(ROOT / "terraform" / "modules" / "bucket", module)
     done = made.run(module, "init", "-backend=false", "-input=false", "-no-color")
@@ -70,6 +68,17 @@ def cli(terraform_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli
         pytest.skip(f"the AWS provider is not on this machine, and cannot be downloaded: {done.stderr}")
     assert done.returncode == 0, done.stderr
     return made
+
+
+def configuration(folder: Path) -> Path:
+    """Terraform's settings: those that are named in the environment, or ones that take or download providers."""
+    named = Path(os.environ.get("TF_CLI_CONFIG_FILE") or folder / "cli.tfrc")
+    if named.is_file():
+        return named
+    (folder / "cache").mkdir()
+    file = folder / "cli.tfrc"
+    file.write_text(installation(mirror(), folder / "cache"))
+    return file
 
 
 def mirror() -> Path | None:
