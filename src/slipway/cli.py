@@ -233,6 +233,7 @@ def _context(environment: str, command: str) -> Context:
     repository = Repository.here()
     settings = params.load(repository.root / "params.yaml")
     found = Environment.named(environment, repository)
+    found.require_inventory()
     return Context(found, settings, Progress(_stdout()), _now, command)
 
 

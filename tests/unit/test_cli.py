@@ -1,5 +1,6 @@
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,6 +230,25 @@ def test_an_unknown_environment_names_those_that_there_are(slipway: Slipway) -> 
         errors
         == "error: unknown environment 'production'; there is local, staging\n  next: slipway status local\n"
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["deploy", "staging", "v1.0.0"], ["plan", "staging", "v1.0.0"], ["rollback", "staging"], ["reconcile", "staging"],
+     ["status", "staging"], ["history", "staging"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_environment_without_an_inventory_is_refused_and_left_alone(
+    slipway: Slipway, workshop: Workshop, terraform: Terraform, arguments: list[str]
+) -> None:
+    shutil.rmtree(workshop.root / "ansible" / "inventory" / "staging")
+    expected = (
+        "error: staging takes no releases yet: it has a Terraform root, but no inventory (ansible/inventory/staging)\n"
+        "  next: terraform/README.md tells how to plan and apply its machines\n"
+    )
+    assert slipway(*arguments) == (1, "", expected)
+    assert terraform.calls == []
+    assert not (workshop.root / ".slipway" / "staging").exists()
 
 
 def test_parameters_that_are_wrong_are_told_by_path(slipway: Slipway, workshop: Workshop) -> None:

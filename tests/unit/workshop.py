@@ -124,6 +124,8 @@ _FILES = {
     "source/serving.txt": "serving 1\n",
     "source/rows.txt": "rows 1\n",
     "source/metrics.json": _METRICS,
+    "ansible/inventory/local/hosts.yml": "",
+    "ansible/inventory/staging/hosts.yml": "",
     "terraform/environments/local/main.tf": "",
     "terraform/environments/staging/main.tf": "",
 }

@@ -88,6 +88,19 @@ class Environment(NamedTuple):
         """The command line that runs a command on a host, as root, but for that command."""
         return ["ssh", *self.ssh_options, host.address, "sudo", "--non-interactive"]
 
+    def require_inventory(self) -> None:
+        """Refuse an environment that has machines, but no way yet to roll out to them.
+
+        Raises:
+            InputError: There is no inventory.
+        """
+        folder = Path("ansible", "inventory", self.name)
+        if not (self.repository.root / folder).is_dir():
+            raise InputError(
+                f"{self.name} takes no releases yet: it has a Terraform root, but no inventory ({folder})",
+                next_command="terraform/README.md tells how to plan and apply its machines",
+            )
+
     def prepare(self) -> None:
         """Make the environment's folder.
 

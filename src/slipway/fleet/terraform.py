@@ -3,19 +3,27 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
+from python_terraform import IsFlagged
 from python_terraform import Terraform as PythonTerraform
 
-from slipway.errors import MachineError
+from slipway.errors import InputError, Locked, MachineError
+from slipway.fleet import state_lock
 from slipway.fleet.environment import Environment, Fleet, fleet_of
 
 OLDEST = (1, 10)
 _CHANGES = 2
 _TIMEOUT_SECONDS = 900
+_GRACE_SECONDS = 60
+_STATE_BUCKET = "SLIPWAY_STATE_BUCKET"
 _FOREIGN = ("TF_WORKSPACE", "TF_CLI_ARGS")
 
 
@@ -43,10 +51,11 @@ class _Terraform(PythonTerraform):  # type: ignore[misc]
             "CHECKPOINT_DISABLE": "1",
         }
         try:
-            done = subprocess.run(
-                argv, cwd=self.working_dir, env=environment, capture_output=True, text=True,
-                check=False, timeout=_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+            with subprocess.Popen(
+                argv, cwd=self.working_dir, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                text=True, stdin=subprocess.DEVNULL, start_new_session=True,
+            ) as process:  # fmt: skip
+                output, errors = _heard(process)
         except subprocess.TimeoutExpired as error:
             raise MachineError(
                 f"terraform {cmd} has not ended after {_TIMEOUT_SECONDS} s",
@@ -55,7 +64,21 @@ class _Terraform(PythonTerraform):  # type: ignore[misc]
         finally:
             self.temp_var_files.clean_up()
             self.temp_var_files.files.clear()
-        return done.returncode, done.stdout, done.stderr
+        return process.returncode, output, errors
+
+
+def _heard(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a process said. One that is given up is asked to end first: killed, it would leave a lock and orphans."""
+    try:
+        return process.communicate(timeout=_TIMEOUT_SECONDS)
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_GRACE_SECONDS)
+        finally:
+            process.kill()
+        raise
 
 
 class Terraform:
@@ -65,28 +88,49 @@ class Terraform:
         self._folder = environment.folder / "terraform"
         self._environment = environment
         self._terraform = _Terraform(environment.terraform_root, binary, self._folder / "data")
+        self._program = "terraform" if shutil.which("terraform") == str(binary) else str(binary)
 
     @property
     def applied(self) -> bool:
-        """Whether this machine has applied the root before."""
-        return self._state.is_file()
+        """Whether the root has been applied before; it must be prepared where its state is in a bucket."""
+        return bool(self._terraform.output()) if self._in_bucket else self._state.is_file()
+
+    @property
+    def _in_bucket(self) -> bool:
+        backend = self._environment.terraform_root / "backend.tf"
+        return backend.is_file() and 'backend "s3"' in backend.read_text(encoding="utf-8")
 
     @property
     def _state(self) -> Path:
         return self._folder / "terraform.tfstate"
 
     def init(self) -> None:
-        """Prepare the root; quick where it has been done before."""
-        state = {"path": str(self._state)}
+        """Prepare the root; quick where it has been done before.
+
+        Raises:
+            InputError: The environment keeps its state in a bucket, and none is named.
+        """
+        backend = self._backend()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._run("init", self._terraform.init(backend_config=state))
+        self._run("init", self._terraform.init(backend_config=backend))
 
     def plan(self) -> bool:
-        """Whether applying would change something."""
+        """Whether applying would change something.
+
+        Raises:
+            Locked: Somebody else is at it.
+        """
+        self._push_errored()
         result = self._terraform.plan(var=self._variables())
         return self._run("plan", result, allowed=(0, _CHANGES)) == _CHANGES
 
     def apply(self) -> None:
+        """Make it so.
+
+        Raises:
+            Locked: Somebody else is at it.
+        """
+        self._push_errored()
         self._run("apply", self._terraform.apply(skip_plan=True, var=self._variables()))
 
     def fleet(self) -> Fleet:
@@ -98,18 +142,67 @@ class Terraform:
         outputs = self._terraform.output() or {}
         return fleet_of({name: output["value"] for name, output in outputs.items()})
 
+    def known(self) -> frozenset[str]:
+        """Every text that the state holds, ids and ARNs among them."""
+        code, output, errors = self._terraform.cmd("state pull", no_color=IsFlagged)
+        self._run("state pull", (code, output, errors))
+        return frozenset(_texts(json.loads(output or "{}")))
+
+    @property
+    def _errored(self) -> Path:
+        """Where Terraform leaves a state that it could not write to its bucket."""
+        return self._environment.terraform_root / "errored.tfstate"
+
+    def _push_errored(self) -> None:
+        """Bring such a state to its bucket: whatever is planned without it would make everything a second time."""
+        if self._errored.exists():
+            pushed = self._terraform.cmd("state push", str(self._errored), no_color=IsFlagged)
+            self._run("state push", pushed)
+            self._errored.unlink()
+
+    def _backend(self) -> dict[str, str]:
+        if not self._in_bucket:
+            return {"path": str(self._state)}
+        bucket = os.environ.get(_STATE_BUCKET)
+        if not bucket:
+            raise InputError(
+                f"{self._environment.name} keeps its Terraform state in a bucket, and {_STATE_BUCKET} names none",
+                next_command=f"export {_STATE_BUCKET}=..., as terraform/README.md tells",
+            )
+        return {"bucket": bucket}
+
     def _variables(self) -> dict[str, str]:
         return {"home": str(self._environment.folder)} if self._environment.name == "local" else {}
 
     def _run(self, verb: str, result: tuple[int, str, str], allowed: tuple[int, ...] = (0,)) -> int:
         code, output, errors = result
-        if code not in allowed:
-            root = self._environment.terraform_root
+        if code in allowed:
+            return code
+        if holder := state_lock.holder(errors or output):
+            raise self._locked(holder)
+        root = self._environment.terraform_root
+        if code < 0:
             raise MachineError(
-                f"terraform {verb} failed in {root}:\n{_indented(errors or output)}",
-                next_command=f"mend {root.name}, then the same command again",
+                f"terraform {verb} was killed in {root}: {signal.Signals(-code).name}",
+                next_command="the same command again; where a lock was left, it says whose",
             )
-        return code
+        remedy = f"mend {root.name}, then the same command again"
+        if self._errored.exists():
+            remedy = f"mend that, and keep {self._errored}: the same command again pushes it first"
+        raise MachineError(
+            f"terraform {verb} failed in {root}:\n{_indented(errors or output)}", next_command=remedy
+        )
+
+    def _locked(self, holder: state_lock.Holder) -> Locked:
+        data, program, root = map(
+            quote, [f"{self._folder}/data", self._program, str(self._environment.terraform_root)]
+        )
+        return Locked(
+            f"the state of {self._environment.name} is locked: {holder.who} is at it since {holder.since} "
+            f"({holder.operation}, lock {holder.id})",
+            next_command=f"wait, or where that is dead: "
+            f"TF_DATA_DIR={data} {program} -chdir={root} force-unlock -force {holder.id}",
+        )
 
 
 def find(folder: Path) -> Binary:
@@ -168,3 +261,12 @@ def _wheel(folder: Path) -> Path | None:
 def _indented(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip(" ╷│╵")]
     return "\n".join(f"  {line.strip(' ╷│╵')}" for line in lines)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)

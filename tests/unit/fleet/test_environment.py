@@ -33,6 +33,20 @@ def test_only_local_is_this_machine(workshop: Workshop) -> None:
     assert here == [True, False]
 
 
+def test_an_environment_with_an_inventory_takes_releases(workshop: Workshop) -> None:
+    Environment.named("staging", workshop.repository).require_inventory()
+
+
+def test_an_environment_without_an_inventory_takes_none(workshop: Workshop) -> None:
+    (workshop.root / "terraform" / "environments" / "bare").mkdir()
+    with pytest.raises(InputError) as caught:
+        Environment.named("bare", workshop.repository).require_inventory()
+    assert str(caught.value) == (
+        "bare takes no releases yet: it has a Terraform root, but no inventory (ansible/inventory/bare)\n"
+        "  next: terraform/README.md tells how to plan and apply its machines"
+    )
+
+
 def test_preparing_makes_the_folder_and_leaves_nothing_in_it(environment: Environment) -> None:
     environment.prepare()
     environment.prepare()

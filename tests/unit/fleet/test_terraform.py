@@ -5,9 +5,9 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
-from tests.unit.machine import Terraform
+from tests.unit.machine import Terraform, lives
 
-from slipway.errors import MachineError
+from slipway.errors import InputError, Locked, MachineError
 from slipway.fleet import terraform as adapter
 from slipway.fleet.environment import Environment
 from slipway.fleet.terraform import Binary
@@ -23,6 +23,17 @@ BOXED = """\
 │
 │ port must be a whole number from 1024 to 65535: lower ones need root.
 ╵
+"""
+
+
+LOCKED = """\
+│ Error: Error acquiring the state lock
+│
+│ Lock Info:
+│   ID:        1-2-3
+│   Operation: OperationTypeApply
+│   Who:       ada@laptop
+│   Created:   today
 """
 
 
@@ -60,6 +71,30 @@ def test_init_puts_the_state_into_the_environments_folder(
     assert f"-backend-config=path={environment.folder}/terraform/terraform.tfstate" in options
     assert {"-reconfigure", "-backend=true", "-input=false", "-no-color"} <= set(options)
     assert (environment.folder / "terraform").is_dir()
+
+
+def test_init_of_a_cloud_environment_names_the_bucket_of_its_state(
+    environment: Environment, terraform: Terraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform.does("")
+    monkeypatch.setenv("SLIPWAY_STATE_BUCKET", "states")
+    staging = environment._replace(name="staging")
+    adapter.Terraform(staging, terraform.path).init()
+    _, *options = terraform.calls[-1]
+    assert [option for option in options if "backend-config" in option] == ["-backend-config=bucket=states"]
+
+
+@pytest.mark.parametrize("bucket", [None, ""])
+def test_init_of_a_cloud_environment_without_a_bucket_does_nothing(
+    environment: Environment, terraform: Terraform, monkeypatch: pytest.MonkeyPatch, bucket: str | None
+) -> None:
+    monkeypatch.delenv("SLIPWAY_STATE_BUCKET", raising=False)
+    if bucket is not None:
+        monkeypatch.setenv("SLIPWAY_STATE_BUCKET", bucket)
+    staging = environment._replace(name="staging")
+    with pytest.raises(InputError, match=r"^staging keeps its Terraform state in a bucket, and "):
+        adapter.Terraform(staging, terraform.path).init()
+    assert (terraform.calls, staging.folder.exists()) == ([], False)
 
 
 def test_plan_asks_for_an_exit_code_that_tells(terraform: Terraform, root: adapter.Terraform) -> None:
@@ -170,6 +205,92 @@ def test_a_terraform_that_does_not_end_is_ended(
         "terraform apply has not ended after 0.2 s\n"
         f"  next: terraform -chdir={environment.terraform_root} force-unlock, where it left a lock"
     )
+
+
+def test_a_terraform_that_is_asked_to_end_has_time_to(
+    environment: Environment, terraform: Terraform, root: adapter.Terraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_TIMEOUT_SECONDS", 1)
+    environment.prepare()
+    seen = environment.folder / "seen"
+    terraform.does(
+        "import signal\n"
+        f"signal.signal(signal.SIGINT, lambda *_: (time.sleep(0.2), open({str(seen)!r}, 'w'), sys.exit(1)))\n"
+        "time.sleep(60)"
+    )
+    with pytest.raises(MachineError, match="has not ended after 1 s"):
+        root.apply()
+    assert seen.exists()
+
+
+def test_a_terraform_that_does_not_listen_is_killed(
+    environment: Environment, terraform: Terraform, root: adapter.Terraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(adapter, "_GRACE_SECONDS", 0.2)
+    environment.prepare()
+    seen = environment.folder / "seen"
+    terraform.does(
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"print(os.getpid(), file=open({str(seen)!r}, 'w'), flush=True)\n"
+        "time.sleep(60)"
+    )
+    with pytest.raises(MachineError, match="has not ended after 1 s"):
+        root.apply()
+    assert not lives(int(seen.read_text()))
+
+
+def test_a_terraform_that_was_killed_is_no_failure_of_the_root(
+    environment: Environment, terraform: Terraform, root: adapter.Terraform
+) -> None:
+    terraform.does("os.kill(os.getpid(), 9)")
+    with pytest.raises(MachineError) as caught:
+        root.apply()
+    assert str(caught.value) == (
+        f"terraform apply was killed in {environment.terraform_root}: SIGKILL\n"
+        "  next: the same command again; where a lock was left, it says whose"
+    )
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_lock_that_is_held_names_its_holder(
+    environment: Environment, terraform: Terraform, root: adapter.Terraform, verb: str
+) -> None:
+    terraform.does(f"sys.stderr.write({LOCKED!r}); sys.exit(1)")
+    with pytest.raises(Locked) as caught:
+        getattr(root, verb)()
+    data = environment.folder / "terraform" / "data"
+    assert str(caught.value) == (
+        "the state of local is locked: ada@laptop is at it since today (OperationTypeApply, lock 1-2-3)\n"
+        f"  next: wait, or where that is dead: TF_DATA_DIR={data} terraform "
+        f"-chdir={environment.terraform_root} force-unlock -force 1-2-3"
+    )
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_state_that_was_left_is_pushed_first(
+    environment: Environment, terraform: Terraform, root: adapter.Terraform, verb: str
+) -> None:
+    left = environment.terraform_root / "errored.tfstate"
+    left.write_text("{}")
+    getattr(root, verb)()
+    assert terraform.verbs == ["state", verb]
+    assert terraform.calls[-2] == ["state", "push", "-no-color", str(left)]
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_state_that_cannot_be_pushed_is_kept_and_nothing_is_done(
+    environment: Environment, terraform: Terraform, root: adapter.Terraform, verb: str
+) -> None:
+    left = environment.terraform_root / "errored.tfstate"
+    left.write_text("{}")
+    terraform.does("sys.stderr.write('no bucket'); sys.exit(1)")
+    with pytest.raises(MachineError) as caught:
+        getattr(root, verb)()
+    assert (terraform.verbs, left.exists()) == (["state"], True)
+    assert caught.value.next_command == f"mend that, and keep {left}: the same command again pushes it first"
 
 
 def test_the_fleet_is_read_from_the_outputs(environment: Environment, root: adapter.Terraform) -> None:

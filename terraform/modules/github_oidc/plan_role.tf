@@ -1,0 +1,68 @@
+# Sees everything that a plan compares, and no object but the state.
+resource "aws_iam_role" "plan" {
+  name               = "github-${var.name}-plan"
+  path               = "/slipway-github/"
+  assume_role_policy = local.trust["plan"]
+}
+
+resource "aws_iam_role_policy" "plan" {
+  name = "plan"
+  role = aws_iam_role.plan.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(local.state_access, [
+      {
+        Sid    = "Look"
+        Effect = "Allow"
+        Action = [
+          "acm:DescribeCertificate",
+          "acm:ListCertificates",
+          "acm:ListTagsForCertificate",
+          "cloudwatch:DescribeAlarms",
+          "cloudwatch:GetDashboard",
+          "cloudwatch:ListTagsForResource",
+          "ec2:Describe*",
+          "elasticloadbalancing:Describe*",
+          "iam:GetInstanceProfile",
+          "iam:GetOpenIDConnectProvider",
+          "iam:GetRole",
+          "iam:GetRolePolicy",
+          "iam:ListAttachedRolePolicies",
+          "iam:ListRolePolicies",
+          "kms:DescribeKey",
+          "kms:GetKeyPolicy",
+          "kms:GetKeyRotationStatus",
+          "kms:ListAliases",
+          "kms:ListResourceTags",
+          "logs:DescribeLogGroups",
+          "logs:ListTagsForResource",
+          "sns:GetSubscriptionAttributes",
+          "sns:GetTopicAttributes",
+          "sns:ListTagsForResource",
+          "tag:GetResources",
+        ]
+        Resource = ["*"]
+      },
+      {
+        Sid      = "LookAtImages"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = ["arn:aws:ssm:*:*:parameter/aws/service/*"]
+      },
+      {
+        Sid    = "LookAtBuckets"
+        Effect = "Allow"
+        Action = [
+          "s3:GetAccelerateConfiguration",
+          "s3:GetBucket*",
+          "s3:GetEncryptionConfiguration",
+          "s3:GetLifecycleConfiguration",
+          "s3:GetReplicationConfiguration",
+          "s3:ListBucket",
+        ]
+        Resource = ["arn:aws:s3:::slipway-${var.name}-*"]
+      },
+    ])
+  })
+}
