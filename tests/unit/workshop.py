@@ -128,6 +128,7 @@ _FILES = {
     "ansible/inventory/staging/hosts.yml": "",
     "terraform/environments/local/main.tf": "",
     "terraform/environments/staging/main.tf": "",
+    "terraform/environments/staging/backend.tf": 'terraform {\n  backend "s3" {}\n}\n',
 }
 
 
