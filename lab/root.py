@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 from lab.needs import KEYRING
@@ -54,6 +56,7 @@ _FILES = {
     "etc/default/locale": (0o644, "LANG=C.UTF-8\n"),
 }
 _BUILD_SECONDS = 900
+_KEPT_SECONDS = 7 * 24 * 3600
 
 
 def digest() -> str:
@@ -72,7 +75,9 @@ def ensure(cache: Path = CACHE) -> Path:
             run(*command(partial, sources()), seconds=_BUILD_SECONDS)
             finish(partial)
             partial.rename(folder)
-            _forget_others(cache, folder)
+        now = time.time()
+        os.utime(folder, (now, now))
+        _forget_others(cache, now)
     return folder
 
 
@@ -115,9 +120,9 @@ def finish(root: Path) -> None:
         run("systemctl", "--quiet", f"--root={root}", verb, *units)
 
 
-def _forget_others(cache: Path, kept: Path) -> None:
-    """Remove roots of other lists of packages, unless a host stands on one."""
+def _forget_others(cache: Path, now: float) -> None:
+    """Remove roots that nobody has asked for lately; another clone's may have another list of packages."""
     mounts = Path("/proc/self/mounts").read_text()
     for folder in cache.glob("root-*"):
-        if folder != kept and str(folder) not in mounts:
+        if now - folder.stat().st_mtime > _KEPT_SECONDS and str(folder) not in mounts:
             shutil.rmtree(folder, ignore_errors=True)

@@ -122,6 +122,16 @@ def test_a_root_that_cannot_be_built_leaves_none(tmp_path: Path, monkeypatch: py
     assert not [path for path in tmp_path.glob("root-*") if path.suffix != ".partial"]
 
 
+def test_roots_that_nobody_asks_for_are_forgotten(tmp_path: Path) -> None:
+    wanted, recent, old = (tmp_path / f"root-{name}" for name in (root.digest(), "recent", "old"))
+    for folder in (wanted, recent, old):
+        folder.mkdir()
+    for folder in (wanted, old):
+        os.utime(folder, (0, 0))
+    assert root.ensure(tmp_path) == wanted
+    assert sorted(tmp_path.glob("root-*")) == sorted([wanted, recent])
+
+
 def test_the_container_keeps_to_its_own_network_and_group() -> None:
     argv = nspawn(Path("/r"), "slipway-t-one", "slipway-t.one")
     assert argv[0] == "systemd-nspawn"
