@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +10,6 @@ from tests.local.workplace import REPOSITORY, Workplace, clone, overlay
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-# The package `lab` lies at the top, as `tests` does; the command `pytest` does not look there.
-sys.path.insert(0, str(REPOSITORY))
 
 
 @pytest.fixture(scope="session")
