@@ -18,8 +18,9 @@ from slipway.fleet.environment import Environment, Fleet, Host
 from slipway.release.git import Repository
 
 DOMAIN = "models.example.com"
-OVERRIDE = 'provider "aws" {\n  max_retries = 2\n}\n'
-"""What the server lacks must fail soon: by itself the provider tries for minutes."""
+OVERRIDE = 'provider "aws" {\n  max_retries = 5\n}\n'
+"""What the server lacks must fail soon: by itself the provider tries for minutes. Its development server does drop a
+connection now and then, once in some thousands."""
 
 FOURTH = '  model-4 = { zone = "eu-central-1b", private_ip = "10.30.144.12" }\n'
 
