@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from lab.command import HOSTS
+from lab.plan import Process
 from tests.lab.fleet import HOME, PORT
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.load import Load
 from tests.local.workplace import clone, ended, rebuilt, rewrite, until
 
+from lab import lab as labs
 from slipway import bundle, params
 from slipway.pipeline import stage
 
@@ -34,7 +37,17 @@ BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
 
 
 @pytest.fixture(scope="module")
-def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
+    """A lab of this story's own: others leave something on their hosts."""
+    name = f"r{os.getpid()}"
+    try:
+        yield labs.up(name, HOSTS, Process.current())
+    finally:
+        labs.down(name)
+
+
+@pytest.fixture(scope="module")
+def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Yard:
     """Three hosts on which nothing has been done, and four releases: v1.1.1 answers its golden rows wrong, v1.2.0 decides otherwise."""
     root = tmp_path_factory.mktemp("yard") / "slipway"
     clone(seed, root, cache)
@@ -55,9 +68,7 @@ def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathF
     place.run("dvc", "repro", "--quiet")
     place.commit("Call almost everybody ill")
     assert place.release() == "v1.2.0"
-    yield place
-    for host in place.hosts.values():
-        host.run(f"sudo systemctl disable --now slipway.socket slipway.service; sudo rm -rf {HOME}")
+    return place
 
 
 def tampered(content: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -97,8 +97,8 @@ class Terraform:
 
     @property
     def _in_bucket(self) -> bool:
-        backend = self._environment.terraform_root / "backend.tf"
-        return backend.is_file() and 'backend "s3"' in backend.read_text(encoding="utf-8")
+        files = self._environment.terraform_root.glob("*.tf")
+        return any('backend "s3"' in file.read_text(encoding="utf-8") for file in files)
 
     @property
     def _state(self) -> Path:
