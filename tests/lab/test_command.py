@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from lab.cgroups import CGROUPS
 from lab.shell import run
 
 from lab import plan as plans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[2]
 NAME = f"k{os.getpid()}"
@@ -25,13 +30,8 @@ def command(*arguments: str) -> list[str]:
 
 def traces(name: str) -> dict[str, list[str]]:
     """All that a lab leaves on a machine, by kind."""
-    commands = [
-        path.read_bytes().decode(errors="replace").replace("\0", " ")
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if path.exists()
-    ]
     return {
-        "processes": [line for line in commands if f"--machine=slipway-{name}-" in line],
+        "processes": sorted(line for line in command_lines() if f"--machine=slipway-{name}-" in line),
         "mounts": [
             line for line in Path("/proc/self/mounts").read_text().splitlines() if f"/{name}/" in line
         ],
@@ -39,9 +39,19 @@ def traces(name: str) -> dict[str, list[str]]:
             line for line in run("ip", "netns").splitlines() if line.startswith(f"slipway-{name}")
         ],
         "links": [line for line in run("ip", "-br", "link").splitlines() if line.startswith(f"lab-{name}")],
-        "groups": [str(path) for path in CGROUPS.glob(f"**/*slipway-lab.{name}.*")],
+        # Not by a glob: other groups come and go meanwhile.
+        "groups": sorted(
+            folder for folder, _, _ in os.walk(CGROUPS) if f"slipway-lab.{name}." in Path(folder).name
+        ),
         "folders": [str(path) for path in plans.FOLDER.glob(name)],
     }
+
+
+def command_lines() -> Iterator[str]:
+    """Of all processes that are there; others end while they are read."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_bytes().decode(errors="replace").replace("\0", " ")
 
 
 def clean(name: str) -> bool:
