@@ -47,10 +47,11 @@ def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
 
 
 @pytest.fixture(scope="module")
-def yard(hosts: Lab, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Yard:
+def yard(hosts: Lab, seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Yard:
     """Three hosts on which nothing has been done, and four releases: v1.1.1 answers its golden rows wrong, v1.2.0 decides otherwise."""
     root = tmp_path_factory.mktemp("yard") / "slipway"
-    clone(seed, root, cache)
+    # A cache of its own: DVC would give others the broken golden rows for the same parameters.
+    clone(seed, root, tmp_path_factory.mktemp("yard-cache"))
     place = Yard(root, hosts)
     place.build()
     place.run("dvc", "repro", "--quiet")

@@ -89,7 +89,11 @@ def test_a_long_path_with_a_space_in_it_works(odd: Workplace) -> None:
 def test_down_stops_all_that_runs_and_up_brings_it_back(odd: Workplace) -> None:
     live, before = odd.answers(), odd.log()
     odd.does("down")
-    assert odd.processes() == {}
+    until(
+        lambda: odd.processes() == {},
+        "all has ended, with the second that the door's process sleeps",
+        seconds=2,
+    )
     assert odd.answers() == ""
     with socket.create_server(("127.0.0.1", odd.port)):
         pass

@@ -143,6 +143,8 @@ def plan(context: Context, release: str | None) -> Plan:
     """
     environment = context.environment
     # What is asked for may be wrong: that is said before anything is asked of the hosts.
+    if release is None:
+        wanted.refuse_work_tree(context)
     named = wanted.released(context, release) if release else None
     environment.prepare()
     fleet = _fleet(context)

@@ -7,7 +7,7 @@ from slipway.fleet import infrastructure, playbook, session
 from slipway.fleet.change import Change, Outcome, UnfinishedError
 from slipway.fleet.context import Context
 from slipway.fleet.session import Session
-from slipway.fleet.wanted import Wanted, candidate, declared, earlier, released
+from slipway.fleet.wanted import Wanted, candidate, declared, earlier, refuse_work_tree, released
 from slipway.pipeline import reproduce
 from slipway.release import desired, objects
 from slipway.release.names import ReleaseName
@@ -34,6 +34,8 @@ def deploy(context: Context, release: str | None) -> Outcome:
         Locked: Another command is changing the environment.
         RolledBack: The release failed, and what served before is serving.
     """
+    if release is None:
+        refuse_work_tree(context)
     with session.opened(context) as opened:
         if release is not None:
             return _bring(opened, released(context, release))

@@ -29,14 +29,18 @@ class Wanted(NamedTuple):
         return ReleaseName.from_tag(f"{self.record.model}@{self.record.release}", self.record.model)
 
 
+def refuse_work_tree(context: Context) -> None:
+    """Raise InputError where an environment takes releases only."""
+    if not context.environment.is_here:
+        raise InputError(f"{context.environment.name} takes releases only", next_command="slipway release")
+
+
 def candidate(context: Context, reports: Mapping[str, Report]) -> Wanted:
     """The work tree.
 
     Raises:
-        InputError: The environment takes releases only, or the pipeline has not run.
+        InputError: The pipeline has not run.
     """
-    if not context.environment.is_here:
-        raise InputError(f"{context.environment.name} takes releases only", next_command="slipway release")
     found = target.candidate(context.environment.repository, context.settings)
     return Wanted(candidate_record(context, found, reports), found, "deploy")
 
