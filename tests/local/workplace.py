@@ -158,8 +158,15 @@ class Workplace:
 
     def one_slot(self) -> int:
         """The only process that serves, once those that stop have stopped."""
-        until(lambda: len(self.slots()) == 1, "one slot runs")
-        return next(iter(self.slots().values()))
+        found: dict[str, int] = {}
+
+        def one() -> bool:
+            nonlocal found
+            found = self.slots()
+            return len(found) == 1
+
+        until(one, "one slot runs")
+        return next(iter(found.values()))
 
     def one_slot_answers(self) -> str:
         """The release that answers, once it is the only one that runs."""
