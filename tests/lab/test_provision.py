@@ -132,7 +132,7 @@ def load_on(site: Site) -> Load:
 
 def test_before_the_baseline_root_may_enter_and_every_port_is_open(bare: Site) -> None:
     host = bare.lab.hosts[BACKENDS[0]]
-    host.run("sudo install -d -m700 /root/.ssh && sudo cp .ssh/authorized_keys /root/.ssh/")
+    host.run("sudo install -d -m700 ~root/.ssh && sudo cp .ssh/authorized_keys ~root/.ssh/")
     assert enters(bare, "root")
     until(lambda: is_open(host, CLOSED_PORT), "a program listens")
 
@@ -165,6 +165,12 @@ def test_nobody_enters_as_root_or_by_password(site: Site) -> None:
     assert enters(site, "admin")
     said = site.lab.hosts[BACKENDS[0]].run("sudo", "sshd", "-T", "-C", "user=admin")
     assert {"passwordauthentication no", "permitrootlogin no"} <= set(said.splitlines())
+
+
+def test_a_connection_whose_far_end_is_lost_is_ended(site: Site) -> None:
+    """The lock of a roll-out is held by a connection. It takes a minute or so to end, which is not waited for here."""
+    said = site.lab.hosts[BACKENDS[0]].run("sudo", "sshd", "-T")
+    assert {"clientaliveinterval 10", "clientalivecountmax 3"} <= set(said.splitlines())
 
 
 def test_only_listed_ports_are_open_also_after_the_next_start(site: Site) -> None:
