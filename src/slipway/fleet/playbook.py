@@ -95,27 +95,8 @@ def run(
     lock: int | None,
     on_cancel: Callable[[], None] = lambda: None,
     limit: Sequence[str] = (),
-) -> Outcome:
-    """Run a playbook that must go well on every host.
-
-    Raises:
-        TaskFailed: A task failed; the message names hosts, tasks and reasons.
-    """
-    outcome = attempt(environment, playbook, variables, on_step, lock, on_cancel, limit)
-    if outcome.failures:
-        first, *others = outcome.failures.values()
-        raise first.together_with(others)
-    return outcome
-
-
-def attempt(
-    environment: Environment,
-    playbook: str,
-    variables: Mapping[str, Any],
-    on_step: Callable[[Step], None],
-    lock: int | None,
-    on_cancel: Callable[[], None] = lambda: None,
-    limit: Sequence[str] = (),
+    *,
+    may_fail: bool = False,
 ) -> Outcome:
     """Run a playbook, in a session of its own: an interrupt reaches us, and the host finishes its step.
 
@@ -127,9 +108,10 @@ def attempt(
         lock: Descriptor that the playbook holds as long as it runs; None for one that changes nothing.
         on_cancel: Called when somebody interrupts; the playbook goes on to its end.
         limit: Names of the hosts; all of them where there are none.
+        may_fail: Whether failures on hosts are a part of the outcome, and no error.
 
     Raises:
-        TaskFailed: The playbook did not run at all; that it failed on hosts is part of the outcome.
+        TaskFailed: The playbook did not run at all, or a task failed; the message names hosts, tasks and reasons.
     """
     argv = command(environment, playbook, variables, limit)
     with (
@@ -162,6 +144,9 @@ def attempt(
     if not outcome.failures:
         words = (environment.folder / "ansible.log").read_text(encoding="utf-8").strip().splitlines()
         raise TaskFailed("ansible", words[-1] if words else f"exit code {process.returncode}")
+    if not may_fail:
+        first, *others = outcome.failures.values()
+        raise first.together_with(others)
     return outcome
 
 

@@ -193,7 +193,7 @@ def test_an_attempt_tells_what_each_host_returned_and_which_is_lost(
     lost = {**UNREACHABLE, "hosts": {"local-2": {"msg": "No route to host"}}}
     ansible.does(tells(OK, lost, code=4))
     environment.prepare()
-    outcome = playbook.attempt(environment, "collect", {}, lambda _: None, 0)
+    outcome = playbook.run(environment, "collect", {}, lambda _: None, 0, may_fail=True)
     assert outcome.results == OK["hosts"]
     assert {name: failure.unreachable for name, failure in outcome.failures.items()} == {"local-2": True}
 
