@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slipway.errors import InputError, MachineError, Refused, RolledBack, SlipwayError
-from slipway.fleet import acceptance, delivery, host, infrastructure, playbook, settings, watch
+from slipway.fleet import acceptance, baseline, delivery, host, infrastructure, playbook, settings, watch
 from slipway.fleet.analysis.lines import lines
 from slipway.fleet.analysis.verdict import Decision
 from slipway.fleet.batches import batches
@@ -72,7 +72,8 @@ class Change:
             Refused: It failed its acceptance test, and there was nothing before.
         """
         fleet = infrastructure.provide(self._context, self._wanted.action)
-        changed = self._roll_out(fleet)
+        changed = self._provision(fleet) if self._wanted.action == "deploy" else 0
+        changed += self._roll_out(fleet)
         result = None
         if self._wanted.source and self._wanted.action == "deploy":
             try:
@@ -98,6 +99,16 @@ class Change:
                 if self._context.environment.is_here
                 else None,
             )
+
+    def _provision(self, fleet: Fleet) -> int:
+        try:
+            return baseline.bring(self._session, fleet)
+        except playbook.TaskFailed as error:
+            self._context.progress.end("failed")
+            raise MachineError(
+                f"{self._wanted.record.release} was not rolled out: a host does not come to its baseline\n  {error}",
+                next_command="mend that, then the same command again",
+            ) from error
 
     def _roll_out(self, fleet: Fleet) -> int:
         """Batch by batch; the tasks that changed something."""
