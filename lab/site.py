@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import subprocess
 import sys
 from ipaddress import IPv4Address, IPv4Interface
@@ -102,7 +103,7 @@ def opened(name: str, source: Path, cache: Path) -> Iterator[Site]:
         folder = lab.plan.folder / "site"
         folder.mkdir()
         certificate, key = self_signed(str(DOOR))
-        (folder / "ca.pem").write_bytes(certificate)
+        (folder / "trusted.pem").write_bytes(_trusted() + certificate)
         (folder / "door.pem").write_bytes(certificate + key)
         _what_an_account_has(aws, certificate, key)
         cloud = stack.enter_context(Cloud(lab, aws, folder / "door.pem"))
@@ -110,7 +111,7 @@ def opened(name: str, source: Path, cache: Path) -> Iterator[Site]:
         variables = {
             **aws.environment,
             "SLIPWAY_STATE_BUCKET": STATES,
-            "SSL_CERT_FILE": str(folder / "ca.pem"),
+            "SSL_CERT_FILE": str(folder / "trusted.pem"),
             "TF_CLI_CONFIG_FILE": str(configuration(folder)),
             "TF_VAR_domain": str(DOOR),
             "TF_VAR_github_repository": "acme/models",
@@ -124,6 +125,13 @@ def _what_an_account_has(aws: Aws, certificate: bytes, key: bytes) -> None:
     place = {"LocationConstraint": REGION}
     aws.client("s3").create_bucket(Bucket=STATES, CreateBucketConfiguration=place)
     aws.client("acm").import_certificate(Certificate=certificate, PrivateKey=key)
+
+
+def _trusted() -> bytes:
+    """Whom this machine trusts already."""
+    paths = ssl.get_default_verify_paths()
+    named = os.environ.get("SSL_CERT_FILE") or paths.cafile or "/etc/ssl/certs/ca-certificates.crt"
+    return Path(named).read_bytes() if Path(named).is_file() else b""
 
 
 def _clone(folder: Path, source: Path, cache: Path, ssh_config: Path) -> Path:

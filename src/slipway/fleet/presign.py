@@ -27,7 +27,9 @@ def url(stored: Stored, what: str) -> str:
         return str(client.generate_presigned_url("get_object", Params=place, ExpiresIn=VALID_SECONDS))
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        raise _refusal(stored, what, error, "dvc push" if status == HTTPStatus.NOT_FOUND else "slipway doctor") from error
+        raise _refusal(
+            stored, what, error, "dvc push" if status == HTTPStatus.NOT_FOUND else "slipway doctor"
+        ) from error
     except BotoCoreError as error:
         raise _refusal(stored, what, error, "slipway doctor") from error
 

@@ -13,6 +13,7 @@ _FIELDS = (
     "%(refname:lstrip=2)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00%(contents)%01"
 )
 _SHA_LENGTH = 40
+ORIGIN = "origin"
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 
 
@@ -32,6 +33,10 @@ class GitError(SlipwayError):
 
 class TagExistsError(GitError):
     """Somebody else made the tag first."""
+
+
+class OriginError(GitError):
+    """The origin cannot be reached, or refuses."""
 
 
 class Repository:
@@ -118,6 +123,42 @@ class Repository:
                 raise TagExistsError(str(error)) from error
             raise GitError(str(error), next_command="slipway doctor") from error
 
+    @property
+    def has_origin(self) -> bool:
+        """Whether there is a repository that a team shares."""
+        return ORIGIN in self._git("remote").split()
+
+    def fetch_tags(self) -> None:
+        """Learn which tags the origin has.
+
+        Raises:
+            OriginError: It does not answer, or has a tag of ours on another commit.
+        """
+        try:
+            self._git("fetch", "--tags", ORIGIN)
+        except GitError as error:
+            raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
+
+    def publish(self, names: Sequence[str]) -> None:
+        """Give tags to the origin, all or none of them.
+
+        Raises:
+            TagExistsError: It has another tag of such a name.
+            OriginError: It does not answer, or refuses.
+        """
+        references = [f"refs/tags/{name}" for name in names]
+        try:
+            self._git("push", "--atomic", ORIGIN, *references)
+        except GitError as error:
+            if "already exists" in str(error):
+                raise TagExistsError(str(error)) from error
+            said = f"git push {ORIGIN} {' '.join(references)}"
+            raise OriginError(str(error), next_command=said) from error
+
+    def remove_tag(self, name: str) -> None:
+        """Remove a tag that nobody else has seen."""
+        self._git("tag", "--delete", name)
+
     def _git(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
         return _run(["git", *arguments], self.root, environment)
 
@@ -143,5 +184,6 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
         raise MachineError("git is not on PATH", next_command="slipway doctor") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise GitError(f"`{' '.join(command[:3])}` failed: {reason[0].removeprefix('fatal: ')}")
+        said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
+        raise GitError(f"`{' '.join(command[:3])}` failed: {' '.join(said.split())}")
     return done.stdout
