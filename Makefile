@@ -27,8 +27,8 @@ check: .venv ## Run every check of pre-commit on every file
 bench: .venv ## Print the figures of docs/benchmarks.md
 	@.venv/bin/python -m bench
 
-lab: .venv ## Bring four real hosts up on this machine, as root; `python -m lab down` removes them
-	@.venv/bin/python -m lab up
+lab: .venv ## Show it all on real hosts of this machine, as root: AWS, machines, canary, bad release, roll-back
+	@.venv/bin/python -m lab show
 
 .PHONY: .venv
 .venv:

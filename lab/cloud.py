@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.lab import Lab
 
 BALANCER = "balancer-1"
-_ROUND_SECONDS = 0.3
+_ROUND_SECONDS = 1.0
 _HEAVIEST = 100
 """HAProxy's weights go to 256."""
 
@@ -69,11 +69,12 @@ class Cloud:
         self._thread.join()
 
     def _follow(self) -> None:
+        ec2, elb = self._aws.client("ec2"), self._aws.client("elbv2")
         try:
             while not self._over.wait(_ROUND_SECONDS):
-                machines = instances(self._aws.client("ec2"))
+                machines = instances(ec2)
                 self.run_machines(machines)
-                self.balance(targets(self._aws.client("elbv2"), {each.id: each for each in machines}))
+                self.balance(targets(elb, {each.id: each for each in machines}))
         except BaseException as error:  # noqa: BLE001 - told to whoever asks
             self.error = error
 

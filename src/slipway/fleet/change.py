@@ -112,8 +112,9 @@ class Change:
 
     def _roll_out(self, fleet: Fleet) -> int:
         """Batch by batch; the tasks that changed something."""
-        changed, touched = 0, list[str]()
+        touched = list[str]()
         there = [name for name in sorted(fleet.hosts) if name not in self._session.lost]
+        changed = self._install(fleet, there)
         for batch in batches(there, self._settings.batches):
             if touched:
                 self._bake(fleet, touched, [name for name in there if name not in touched])
@@ -123,16 +124,46 @@ class Change:
             except playbook.TaskFailed as error:
                 self._context.progress.end("failed")
                 if error.phase == "preflight" and not touched:
-                    raise MachineError(
-                        f"{self._wanted.record.release} was not rolled out, and nothing was changed\n  {error}",
-                        next_command="mend that, then the same command again",
-                    ) from error
+                    raise self._untouched(error) from error
                 # A host that failed has put back what it had.
                 raise self._reverted(fleet, [*touched, *batch], error) from error
             touched += batch
         return changed
 
-    def _play(self, fleet: Fleet, hosts: Sequence[str], variables: Mapping[str, object]) -> int:
+    def _install(self, fleet: Fleet, hosts: Sequence[str]) -> int:
+        """Put the release on all hosts that lack it, at once, before the first one changes.
+
+        Raises:
+            MachineError: One of them does not take it; what serves has not been touched.
+        """
+        record = self._wanted.record
+        lacking = [
+            name
+            for name in hosts
+            if name not in self._before or record not in self._before[name].installed.values()
+        ]
+        if self._context.environment.is_here or not lacking:
+            return 0
+        self._session.check()
+        try:
+            return self._play(fleet, lacking, self._variables, "install")
+        except playbook.TaskFailed as error:
+            self._context.progress.end("failed")
+            raise self._untouched(error) from error
+
+    def _untouched(self, error: SlipwayError) -> MachineError:
+        return MachineError(
+            f"{self._wanted.record.release} was not rolled out, and nothing was changed\n  {error}",
+            next_command="mend that, then the same command again",
+        )
+
+    def _play(
+        self,
+        fleet: Fleet,
+        hosts: Sequence[str],
+        variables: Mapping[str, object],
+        what: str = "rollout",
+    ) -> int:
         progress, names, phase = self._context.progress, ", ".join(hosts), "preflight"
 
         def on_step(step: playbook.Step) -> None:
@@ -145,7 +176,7 @@ class Change:
 
         limit = hosts if len(hosts) < len(fleet.hosts) else ()
         environment = self._context.environment
-        done = playbook.run(environment, "rollout", variables, on_step, self._session.held, on_cancel, limit)
+        done = playbook.run(environment, what, variables, on_step, self._session.held, on_cancel, limit)
         progress.end(f"{done.changed} changes" if done.changed else "nothing changed")
         return done.changed
 

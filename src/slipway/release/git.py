@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,9 @@ _FIELDS = (
 )
 _SHA_LENGTH = 40
 ORIGIN = "origin"
+_PUSHES, _PAUSE_SECONDS = 5, 0.3
+_MEANWHILE = ("atomic transaction failed", "cannot lock ref", "failed to update ref")
+"""What an origin says when somebody else pushes at the same moment; a moment later it says what."""
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 
 
@@ -147,13 +151,19 @@ class Repository:
             OriginError: It does not answer, or refuses.
         """
         references = [f"refs/tags/{name}" for name in names]
-        try:
-            self._git("push", "--atomic", ORIGIN, *references)
-        except GitError as error:
-            if "already exists" in str(error):
-                raise TagExistsError(str(error)) from error
-            said = f"git push {ORIGIN} {' '.join(references)}"
-            raise OriginError(str(error), next_command=said) from error
+        for _ in range(_PUSHES):
+            try:
+                self._git("push", "--atomic", ORIGIN, *references)
+            except GitError as error:
+                refusal = error
+            else:
+                return
+            if "already exists" in str(refusal):
+                raise TagExistsError(str(refusal)) from refusal
+            if not any(words in str(refusal) for words in _MEANWHILE):
+                break
+            time.sleep(_PAUSE_SECONDS)
+        raise OriginError(str(refusal), next_command=f"git push {ORIGIN} {' '.join(references)}") from refusal
 
     def remove_tag(self, name: str) -> None:
         """Remove a tag that nobody else has seen."""
