@@ -123,7 +123,7 @@ def run(
         NamedTemporaryFile("w", dir=environment.folder, prefix="variables-", suffix=".json") as given,
         (environment.folder / "ansible.log").open("w", encoding="utf-8") as errors,
         subprocess.Popen(
-            command(environment, playbook, _written(given, variables), limit), env=_environment(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
+            command(environment, playbook, _written(given, variables), limit), env=settings(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
             stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[] if lock is None else [lock],
         ) as process,
     ):  # fmt: skip
@@ -205,7 +205,7 @@ def _event(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _environment(environment: Environment) -> dict[str, str]:
+def settings(environment: Environment) -> dict[str, str]:
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(environment.repository.root / "ansible" / "ansible.cfg"),
