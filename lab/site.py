@@ -136,7 +136,7 @@ def _trusted() -> bytes:
 
 def _clone(folder: Path, source: Path, cache: Path, ssh_config: Path) -> Path:
     origin, root = folder / "origin.git", folder / "models"
-    run("git", "clone", "--quiet", "--bare", "--no-tags", str(source), str(origin))
+    run("git", "clone", "--quiet", "--bare", "--no-tags", "--single-branch", str(source), str(origin))
     run("git", "clone", "--quiet", str(origin), str(root))
     for setting, value in {"user.name": "Ada", "user.email": "ada@example.org"}.items():
         run("git", "-C", str(root), "config", setting, value)
