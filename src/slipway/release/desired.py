@@ -44,6 +44,7 @@ def declare(
 
     Raises:
         Locked: Somebody else declared the same number first.
+        Refused: The release was declared before, and its tag has been moved since.
         InputError: There is no such release.
     """
     known = releases(repository, release.model)
@@ -52,6 +53,7 @@ def declare(
     newest = current(repository, release.model, environment)
     if newest and newest.release == release:
         return newest
+    _refuse_moved(repository, environment, release, known)
     name = DesiredName(release.model, environment, newest.name.number + 1 if newest else 1)
     commit = known[release].commit
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
@@ -63,6 +65,15 @@ def declare(
     written = current(repository, release.model, environment)
     assert written is not None  # noqa: S101 - for the type checker: it was written a moment ago
     return written
+
+
+def _refuse_moved(
+    repository: Repository, environment: str, release: ReleaseName, known: dict[ReleaseName, Tag]
+) -> None:
+    """Raise Refused where a release's tag is not on the commit that an earlier desired state pins it to."""
+    for _, tag in _found(repository, release.model, environment):
+        if f"Release: {release.label}" in tag.message.splitlines():
+            _release(tag, known)
 
 
 def _found(repository: Repository, model: str, environment: str) -> list[tuple[DesiredName, Tag]]:
