@@ -92,13 +92,13 @@ def _refusal(ssh: Sequence[str]) -> str:
     return said[-1] if done.returncode else ""
 
 
-def _play(context: Context, hosts: Sequence[str], wanted: str, held: int) -> int:
+def _play(context: Context, hosts: Sequence[str], wanted: str, locks: Sequence[int]) -> int:
     progress, names = context.progress, ", ".join(hosts)
 
     def on_step(step: playbook.Step) -> None:
         progress.begin("provision", f"{names}  baseline", f"{names}  {step.task}")
 
     variables = {"host_baseline_digest": wanted}
-    done = playbook.run(context.environment, "provision", variables, on_step, held, limit=hosts)
+    done = playbook.run(context.environment, "provision", variables, on_step, locks, limit=hosts)
     progress.end(f"{done.changed} changes")
     return done.changed

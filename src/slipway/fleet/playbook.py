@@ -98,7 +98,7 @@ def run(
     playbook: str,
     variables: Mapping[str, Any],
     on_step: Callable[[Step], None],
-    lock: int | None,
+    locks: Sequence[int],
     on_cancel: Callable[[], None] = lambda: None,
     limit: Sequence[str] = (),
     *,
@@ -111,7 +111,7 @@ def run(
         playbook: Name of a file of `ansible/playbooks`.
         variables: Extra variables.
         on_step: Called as each task begins.
-        lock: Descriptor that the playbook holds as long as it runs; None for one that changes nothing.
+        locks: Descriptors that the playbook holds as long as it runs, even where the command is killed meanwhile.
         on_cancel: Called when somebody interrupts; the playbook goes on to its end.
         limit: Names of the hosts; all of them where there are none.
         may_fail: Whether failures on hosts are a part of the outcome, and no error.
@@ -124,7 +124,7 @@ def run(
         (environment.folder / "ansible.log").open("w", encoding="utf-8") as errors,
         subprocess.Popen(
             command(environment, playbook, _written(given, variables), limit), env=settings(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
-            stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[] if lock is None else [lock],
+            stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=locks,
         ) as process,
     ):  # fmt: skip
         assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe

@@ -24,7 +24,7 @@ def up(context: Context, on_event: Callable[[reproduce.Event], None]) -> Outcome
         RolledBack: The candidate failed, and what served before is serving.
     """
     with session.opened(context) as opened:
-        reproduce.reproduce(context.environment.repository.root, on_event, opened.held)
+        reproduce.reproduce(context.environment.repository.root, on_event, opened.held[0])
         context.progress.end()
         return _bring(opened, candidate(context, opened.reports))
 
@@ -71,7 +71,7 @@ def stop(context: Context) -> None:
         if not (folder / "inventory.yml").is_file():
             infrastructure.write_inventory(context, infrastructure.root(context).fleet())
         context.progress.begin("stop", "service manager")
-        playbook.run(context.environment, "stop", {}, lambda _: None, held)
+        playbook.run(context.environment, "stop", {}, lambda _: None, [held])
         context.progress.end()
 
 

@@ -58,6 +58,7 @@ def declare(
 
     Raises:
         Locked: Somebody else declared the same number first.
+        Refused: The release was declared before, and its tag has been moved since.
         InputError: There is no such release.
         OriginError: The origin cannot be told; then nothing is written here either.
     """
@@ -69,6 +70,7 @@ def declare(
         if shared:
             repository.publish([release.tag, newest.name.tag])
         return newest
+    _refuse_moved(repository, environment, release, known)
     name = DesiredName(release.model, environment, newest.name.number + 1 if newest else 1)
     commit = known[release].commit
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
@@ -96,6 +98,15 @@ def _share(repository: Repository, release: ReleaseName, name: DesiredName) -> N
     except OriginError:
         repository.remove_tag(name.tag)
         raise
+
+
+def _refuse_moved(
+    repository: Repository, environment: str, release: ReleaseName, known: dict[ReleaseName, Tag]
+) -> None:
+    """Raise Refused where a release's tag is not on the commit that an earlier desired state pins it to."""
+    for _, tag in _found(repository, release.model, environment):
+        if f"Release: {release.label}" in tag.message.splitlines():
+            _release(tag, known)
 
 
 def _found(repository: Repository, model: str, environment: str) -> list[tuple[DesiredName, Tag]]:

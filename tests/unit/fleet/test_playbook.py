@@ -156,7 +156,7 @@ def tells(*events: dict[str, Any], code: int = 0) -> str:
 def run(environment: Environment, lock: int = 0) -> tuple[playbook.Outcome, list[Step]]:
     environment.prepare()
     steps: list[Step] = []
-    return playbook.run(environment, "rollout", {}, steps.append, lock), steps
+    return playbook.run(environment, "rollout", {}, steps.append, [lock]), steps
 
 
 def test_a_run_tells_its_steps_and_counts_its_changes(environment: Environment, ansible: Program) -> None:
@@ -193,7 +193,7 @@ def test_an_attempt_tells_what_each_host_returned_and_which_is_lost(
     lost = {**UNREACHABLE, "hosts": {"local-2": {"msg": "No route to host"}}}
     ansible.does(tells(OK, lost, code=4))
     environment.prepare()
-    outcome = playbook.run(environment, "collect", {}, lambda _: None, 0, may_fail=True)
+    outcome = playbook.run(environment, "collect", {}, lambda _: None, [0], may_fail=True)
     assert outcome.results == OK["hosts"]
     assert {name: failure.unreachable for name, failure in outcome.failures.items()} == {"local-2": True}
 
@@ -275,6 +275,6 @@ def test_an_interrupt_waits_until_the_playbook_has_ended(
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        playbook.run(environment, "rollout", {}, interrupt, 0)
+        playbook.run(environment, "rollout", {}, interrupt, [0])
     assert over.exists()
     assert time.monotonic() - started < 5
