@@ -67,6 +67,10 @@ class Network:
             text=f"address add {address} dev host0\nlink set host0 up\nlink set lo up\n",
         )
 
+    def detach(self, host: str) -> None:
+        """Remove a host's namespace, and its link with it."""
+        attempt("ip", "netns", "delete", self.space(host))
+
     def cut(self, host: str) -> None:
         """Pull a host's cable."""
         self._inside(f"link set {host} down\n")

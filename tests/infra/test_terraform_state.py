@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.infra.conftest import Aws
+from lab.aws import Aws
 
 from slipway.errors import InputError, Locked, MachineError
 from slipway.fleet import orphans, terraform

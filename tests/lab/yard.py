@@ -23,6 +23,8 @@ _VARIABLES = """---
 ansible_become: true
 ansible_python_interpreter: /usr/bin/python3
 model_server_python: /usr/bin/python3
+host_baseline_doors:
+  - {port: 8080, sources: [10.0.0.0/8]}
 """
 
 

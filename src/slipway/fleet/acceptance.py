@@ -10,6 +10,7 @@ import httpx
 
 from slipway.bundle import Bundle
 from slipway.errors import Refused
+from slipway.fleet import door
 from slipway.params import Acceptance
 from slipway.scorer import Prediction
 from slipway.serving.release import ReleaseRecord
@@ -76,7 +77,7 @@ def prove(
         bundle = Bundle(Path(folder))
         scorer = bundle.scorer()
     rows = stage.rows(frame, bundle.contract)
-    with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False) as client:
+    with door.client(url, _SECONDS) as client:
         alone = [_ask(client, [row], record)[0] for row in rows]
         together = _ask(client, rows, record)
     _compare(alone, [scorer.predict([row])[0] for row in rows], "one a request")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slipway.errors import InputError, MachineError, Refused, RolledBack, SlipwayError
-from slipway.fleet import acceptance, delivery, host, infrastructure, playbook, settings, watch
+from slipway.fleet import acceptance, baseline, delivery, host, infrastructure, playbook, settings, watch
 from slipway.fleet.analysis.lines import lines
 from slipway.fleet.analysis.verdict import Decision
-from slipway.fleet.batches import batches
+from slipway.fleet.batches import Size, batches
 from slipway.fleet.environment import Fleet
 from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, before_last, installed_everywhere
@@ -78,7 +78,8 @@ class Change:
             Refused: It failed its acceptance test, and there was nothing before.
         """
         fleet = infrastructure.provide(self._context, self._wanted.action)
-        changed = self._roll_out(fleet)
+        changed = self._provision(fleet) if self._wanted.action == "deploy" else 0
+        changed += self._roll_out(fleet)
         result = None
         if self._wanted.source and self._wanted.action == "deploy":
             try:
@@ -105,14 +106,25 @@ class Change:
                 else None,
             )
 
+    def _provision(self, fleet: Fleet) -> int:
+        try:
+            return baseline.bring(self._session, fleet)
+        except playbook.TaskFailed as error:
+            self._context.progress.end("failed")
+            raise MachineError(
+                f"{self._wanted.record.release} was not rolled out: a host does not come to its baseline\n  {error}",
+                next_command="mend that, then the same command again",
+            ) from error
+
     def _roll_out(self, fleet: Fleet) -> int:
         """Batch by batch; the tasks that changed something.
 
         A host that is lost in the middle stops a deploy. Going back goes on with the others.
         """
-        changed, touched = 0, list[str]()
+        touched = list[str]()
         there = [name for name in sorted(fleet.hosts) if name not in self._lost]
-        for planned in batches(there, self._settings.batches):
+        changed = self._install(fleet, there)
+        for planned in batches(there, self._sizes):
             if touched:
                 self._bake(fleet, touched, [name for name in there if name not in touched])
             self._lost |= dict.fromkeys(self._session.ended(), "the connection that holds its lock has ended")
@@ -124,6 +136,38 @@ class Change:
                 raise self._stopped(fleet, touched, batch, failures)
             touched += batch
         return changed
+
+    @property
+    def _sizes(self) -> Sequence[Size]:
+        """Of the batches; what has been proven before goes to all hosts at once."""
+        return self._settings.batches if self._wanted.action == "deploy" else ("100%",)
+
+    def _install(self, fleet: Fleet, hosts: Sequence[str]) -> int:
+        """Put the release on all hosts that lack it, at once, before the first one changes.
+
+        Raises:
+            MachineError: One of them does not take it; what serves has not been touched.
+        """
+        record = self._wanted.record
+        lacking = [
+            name
+            for name in hosts
+            if name not in self._before or record not in self._before[name].installed.values()
+        ]
+        if self._context.environment.is_here or not lacking:
+            return 0
+        done = self._play(fleet, lacking, self._variables, "install")
+        lost = [name for name in lacking if name in self._lost] if self._wanted.action == "deploy" else []
+        if done.failures or lost:
+            raise self._untouched([*map(str, done.failures.values()), *(f"{name} is lost" for name in lost)])
+        return done.changed
+
+    def _untouched(self, reasons: Sequence[str]) -> MachineError:
+        release = self._wanted.record.release
+        return MachineError(
+            "\n  ".join([f"{release} was not rolled out, and nothing was changed", *reasons]),
+            next_command="mend that, then the same command again",
+        )
 
     def _stopped(
         self,
@@ -137,10 +181,7 @@ class Change:
         lost = [f"{host} is lost: {reason}" for host, reason in self._lost.items()]
         reasons = [*map(str, failures.values()), *lost]
         if not touched and failures and not lost and all(f.phase == "preflight" for f in failures.values()):
-            return MachineError(
-                "\n  ".join([f"{release} was not rolled out, and nothing was changed", *reasons]),
-                next_command="mend that, then the same command again",
-            )
+            return self._untouched(reasons)
         if touched and not failures and self._settings.on_lost_host == "hold":
             return UnfinishedError(
                 "\n  ".join([f"{release} is live on {', '.join(touched)}, and goes no further", *reasons]),
@@ -152,7 +193,13 @@ class Change:
             self._go_back(fleet, changed, self.old)
         return self._rolled_back(fleet, self.old, SlipwayError("\n  ".join(reasons)))
 
-    def _play(self, fleet: Fleet, hosts: Sequence[str], variables: Mapping[str, object]) -> playbook.Outcome:
+    def _play(
+        self,
+        fleet: Fleet,
+        hosts: Sequence[str],
+        variables: Mapping[str, object],
+        what: str = "rollout",
+    ) -> playbook.Outcome:
         """Play the role on hosts. Those that cannot be reached are lost from now on; failures are of the others."""
         progress, names, phase = self._context.progress, ", ".join(hosts), "preflight"
 
@@ -169,7 +216,7 @@ class Change:
         try:
             done = playbook.run(
                 environment,
-                "rollout",
+                what,
                 variables,
                 on_step,
                 self._session.held,

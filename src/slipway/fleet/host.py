@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from slipway.bundle import Bundle
 from slipway.errors import Refused
+from slipway.fleet import door
 from slipway.serving.release import BUNDLE, RECORD, ReleaseRecord
 from slipway.serving.server import LIVE
 
@@ -37,6 +38,8 @@ class Report(NamedTuple):
     log: list[Entry]
     answers: ReleaseRecord | None
     """By the live slot's own process."""
+    baseline: str = ""
+    """Digest of the baseline that `provision` brought it to last; empty where it never has."""
 
 
 def report(home: Path, answers: ReleaseRecord | None = None) -> Report:
@@ -54,6 +57,7 @@ def told(found: Mapping[str, Any]) -> Report:
         {label: each for label, each in records.items() if each},
         entries(found["log"]),
         record(found["answers"]),
+        found["baseline"],
     )
 
 
@@ -115,9 +119,10 @@ def live(home: Path) -> tuple[str, ReleaseRecord] | None:
 def asked(url: str, path: str) -> dict[str, Any] | None:
     """What the front door answers, or None where it does not."""
     try:
-        answer = httpx.get(f"{url}{path}", timeout=_ASK_SECONDS, trust_env=False)
-        answer.raise_for_status()
-        found = answer.json()
+        with door.client(url, _ASK_SECONDS) as client:
+            answer = client.get(path)
+            answer.raise_for_status()
+            found = answer.json()
     except (httpx.HTTPError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -6,10 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipway.errors import SlipwayError
 from slipway.fleet.environment import Environment
+
+if TYPE_CHECKING:
+    from tempfile import _TemporaryFileWrapper
 
 
 class TaskFailed(SlipwayError):  # noqa: N818 - an outcome, not a defect
@@ -72,16 +76,18 @@ class _Play:
         return Outcome(self._changed, self._results, self._failures)
 
 
-def command(
-    environment: Environment, playbook: str, variables: Mapping[str, Any], limit: Sequence[str] = ()
-) -> list[str]:
-    """The command line of a playbook for the hosts of an environment, or for some of them."""
+def command(environment: Environment, playbook: str, variables: Path, limit: Sequence[str] = ()) -> list[str]:
+    """The command line of a playbook for the hosts of an environment, or for some of them.
+
+    Of the environment's own inventories only the one that names no hosts is read: Terraform has put them out, and no
+    roll-out waits for a cloud to tell them again. Variables lie in a file, as everybody can read a command line.
+    """
     ansible = environment.repository.root / "ansible"
     return [
         str(Path(sys.executable).parent / "ansible-playbook"),
-        f"--inventory={ansible / 'inventory' / environment.name}",
+        f"--inventory={ansible / 'inventory' / environment.name / 'hosts.yml'}",
         f"--inventory={environment.folder / 'inventory.yml'}",
-        f"--extra-vars={json.dumps(variables)}",
+        f"--extra-vars=@{variables}",
         *([f"--limit={','.join(limit)}"] if limit else []),
         str(ansible / "playbooks" / f"{playbook}.yml"),
     ]
@@ -113,11 +119,11 @@ def run(
     Raises:
         TaskFailed: The playbook did not run at all, or a task failed; the message names hosts, tasks and reasons.
     """
-    argv = command(environment, playbook, variables, limit)
     with (
+        NamedTemporaryFile("w", dir=environment.folder, prefix="variables-", suffix=".json") as given,
         (environment.folder / "ansible.log").open("w", encoding="utf-8") as errors,
         subprocess.Popen(
-            argv, env=_environment(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
+            command(environment, playbook, _written(given, variables), limit), env=settings(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
             stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=locks,
         ) as process,
     ):  # fmt: skip
@@ -148,6 +154,12 @@ def run(
         first, *others = outcome.failures.values()
         raise first.together_with(others)
     return outcome
+
+
+def _written(file: "_TemporaryFileWrapper[str]", variables: Mapping[str, Any]) -> Path:
+    json.dump(variables, file)
+    file.flush()
+    return Path(file.name)
 
 
 def step_of(event: Mapping[str, Any]) -> Step | None:
@@ -193,7 +205,7 @@ def _event(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _environment(environment: Environment) -> dict[str, str]:
+def settings(environment: Environment) -> dict[str, str]:
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(environment.repository.root / "ansible" / "ansible.cfg"),

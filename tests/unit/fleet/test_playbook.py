@@ -81,13 +81,13 @@ OK = failed("model_server : Fetch the bundle", {"rc": 0}, "v2_runner_on_ok")
 def test_the_command_line_names_inventories_variables_and_playbook(
     environment: Environment, tmp_path: Path
 ) -> None:
-    argv = playbook.command(environment, "rollout", {"model_server_release": {"release": "v1.0.0"}})
+    argv = playbook.command(environment, "rollout", tmp_path / "given.json")
     ansible = environment.repository.root / "ansible"
     assert Path(argv[0]).name == "ansible-playbook"
     assert argv[1:] == [
-        f"--inventory={ansible}/inventory/local",
+        f"--inventory={ansible}/inventory/local/hosts.yml",
         f"--inventory={tmp_path}/workshop/.slipway/local/inventory.yml",
-        '--extra-vars={"model_server_release": {"release": "v1.0.0"}}',
+        f"--extra-vars=@{tmp_path}/given.json",
         f"{ansible}/playbooks/rollout.yml",
     ]
 
@@ -211,8 +211,10 @@ def test_what_a_host_got_over_is_no_failure_where_another_failed(
 
 
 def test_only_the_hosts_that_are_named_take_part(environment: Environment) -> None:
-    assert "--limit=a,b" in playbook.command(environment, "rollout", {}, ["a", "b"])
-    assert not any(part.startswith("--limit") for part in playbook.command(environment, "rollout", {}))
+    assert "--limit=a,b" in playbook.command(environment, "rollout", Path("given"), ["a", "b"])
+    assert not any(
+        part.startswith("--limit") for part in playbook.command(environment, "rollout", Path("given"))
+    )
 
 
 def test_a_failure_that_the_play_got_over_is_none(environment: Environment, ansible: Program) -> None:

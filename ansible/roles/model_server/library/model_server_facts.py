@@ -72,6 +72,7 @@ problems: {description: Why the host cannot serve the release., type: list, retu
 """
 
 FOLDERS = ("releases", "runtimes", "slots", "run", "log")
+BASELINE = Path("/etc/slipway/baseline")  # which the role host_baseline writes
 UNITS = Path("/etc/systemd/system")
 SLOTS = {"blue": "green", "green": "blue"}
 PYTHON = "3.11"
@@ -356,6 +357,7 @@ def report(home: Path) -> dict:
         },
         "log": text(home / "releases.jsonl"),
         "answers": asked(home, slot, "/metadata") if slot else {},
+        "baseline": text(BASELINE).strip(),
     }
 
 
