@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tests.lab.fleet import PORT, play, reached
+from lab.play import play, reached
+from tests.lab.fleet import PORT
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.workplace import Candidate, clone, rewrite, scorer_of, until
 
