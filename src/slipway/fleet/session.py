@@ -45,7 +45,8 @@ def opened(context: Context) -> Iterator[Session]:
         with hold.held(hosts, lock_file(fleet), owner) as holding:
             reports, lost = collect(context, fleet, held)
             context.progress.end(", ".join(f"{name} cannot be reached" for name in lost))
-            yield Session(context, held, reports, holding.lost | lost, holding.check)
+            # What SSH itself says of a host is more than what Ansible makes of it.
+            yield Session(context, held, reports, lost | holding.lost, holding.check)
 
 
 def lock_file(fleet: Fleet) -> str:
