@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tests.lab.fleet import PORT, play, reached
+from lab.play import play, reached
+from tests.lab.fleet import PORT
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.workplace import Candidate, clone, rewrite, scorer_of, until
 
@@ -61,7 +62,7 @@ class Site(Yard):
         return self.root / "terraform" / "environments" / ENVIRONMENT / "rollout.yaml"
 
     def provision(self, folder: Path) -> None:
-        """Bring all hosts to the baseline, and the balancer to its front door."""
+        """Bring the balancer to the baseline, and to its front door; a deploy does so with the other hosts."""
         door = {"port": PORT, "sources": [str(self.lab.plan.controller.network)]}
         shared = {
             "host_baseline_doors": [door],
@@ -71,7 +72,7 @@ class Site(Yard):
                 name: {"address": str(host.address), "port": PORT} for name, host in self.hosts.items()
             },
         }
-        hosts = {name: {"ansible_host": str(host.address)} for name, host in self.lab.hosts.items()}
+        hosts = {"balancer-1": {"ansible_host": str(self.balancer.address)}}
         groups: dict[str, Any] = {"load_balancers": {"hosts": {"balancer-1": {}}}}
         inventory = {"all": {"hosts": hosts, "vars": reached(self.lab) | shared, "children": groups}}
         played = play(folder, inventory, "provision")
