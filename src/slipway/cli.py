@@ -1,6 +1,7 @@
 """The command `slipway`: verbs only. What they do stands in `release` and `fleet`."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -224,6 +225,8 @@ def _lift(repository: Repository, release: str) -> None:
 
 def main() -> None:
     """Run the command line; errors become one message on standard error and the exit code of their class."""
+    # A workflow that is cancelled ends its commands so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     sys.exit(
