@@ -13,7 +13,7 @@ from rich.console import Console
 from slipway import params
 from slipway.errors import SlipwayError
 from slipway.fleet.change import Outcome
-from slipway.fleet.context import Context
+from slipway.fleet.context import Context, settings_or_older
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
 from slipway.release.git import Repository
@@ -78,7 +78,8 @@ def rollback(environment: EnvironmentName, release: OptionalRelease = None) -> N
     """Go back to an earlier release; without one, to the one before."""
     from slipway.fleet import rollout  # noqa: PLC0415
 
-    context = _context(environment, f"slipway rollback {environment} {release or ''}".strip())
+    command = f"slipway rollback {environment} {release or ''}".strip()
+    context = _context(environment, command, older=True)
     with context.progress.shown():
         outcome = rollout.roll_back(context, release)
     _print_outcome(outcome)
@@ -89,7 +90,7 @@ def reconcile(environment: EnvironmentName) -> None:
     """Make live what git's newest desired state says."""
     from slipway.fleet import rollout  # noqa: PLC0415
 
-    context = _context(environment, f"slipway reconcile {environment}")
+    context = _context(environment, f"slipway reconcile {environment}", older=True)
     with context.progress.shown():
         outcome = rollout.reconcile(context)
     _print_outcome(outcome)
@@ -129,7 +130,7 @@ def status(
     """Compare git's desired state, the hosts, and the processes that answer. Exit code 1 where they differ."""
     from slipway.fleet import report, shown  # noqa: PLC0415
 
-    context = _context(environment, "slipway status", _errors() if as_json else None)
+    context = _context(environment, "slipway status", _errors() if as_json else None, older=True)
     healed: dict[str, list[str]] = {}
     if heal:
         from slipway.fleet import heal as physician  # noqa: PLC0415
@@ -150,7 +151,7 @@ def history(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
     """List what has been live, the latest first."""
     from slipway.fleet import report, shown  # noqa: PLC0415
 
-    context = _context(environment, "slipway history")
+    context = _context(environment, "slipway history", older=True)
     entries, barred = report.history(context), report.barred(context)
     if as_json:
         _print_json([{**entry.record.model_dump(), **_without_record(entry._asdict())} for entry in entries])
@@ -255,15 +256,22 @@ def _run(command: Callable[[], Any], *, debug: bool) -> int:
     return code
 
 
-def _context(environment: str, command: str, console: Console | None = None) -> Context:
-    """What commands on an environment need.
+def _context(
+    environment: str, command: str, console: Console | None = None, *, older: bool = False
+) -> Context:
+    """What commands on an environment need; `older` where a broken `params.yaml` must not be in the way.
 
     The modules that do the work are imported by each verb: some take a second, and `--help` needs none.
     """
     repository = Repository.here()
-    settings = params.load(repository.root / "params.yaml")
+    if older:
+        settings, why = settings_or_older(repository)
+    else:
+        settings, why = params.load(repository.root / "params.yaml"), ""
     found = Environment.named(environment, repository)
     found.require_inventory()
+    if why:
+        _errors().print(f"params.yaml is broken; {why}", markup=False, highlight=False, soft_wrap=True)
     return Context(found, settings, Progress(console or _stdout()), _now, command)
 
 

@@ -10,6 +10,7 @@ import pytest
 from lab.command import HOSTS
 from lab.plan import Process
 from lab.shell import LabError
+from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.workplace import Workplace, clone
 
 from lab import lab as labs
@@ -61,6 +62,27 @@ def made(able: None, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathF
     place = Workplace(folder)
     place.run("dvc", "repro", "--quiet")
     return place
+
+
+@pytest.fixture(scope="session")
+def two(able: None, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:  # noqa: ARG001
+    """Three hosts of a lab of their own that served v1.0.0, and serve v1.1.0; who uses them leaves them so."""
+    root = tmp_path_factory.mktemp("two") / "slipway"
+    clone(seed, root, cache)
+    name = f"h{os.getpid()}"
+    try:
+        place = Yard(root, labs.up(name, HOSTS, Process.current()))
+        place.build()
+        place.run("dvc", "repro", "--quiet")
+        place.commit("Describe the yard")
+        place.does("deploy", ENVIRONMENT, place.release())
+        place.set("train.hyperparameters", "{C: 0.03, class_weight: balanced}")
+        place.run("dvc", "repro", "--quiet")
+        place.commit("Regularise more")
+        place.does("deploy", ENVIRONMENT, place.release())
+        yield place
+    finally:
+        labs.down(name)
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_rescue_serves_again_where_links_log_units_and_processes_are_damaged(
     host.run(
         "sudo systemctl stop slipway.socket slipway.service; sudo systemctl mask --now slipway.socket; "
         f"cd {HOME} && sudo rm live slots/green && sudo mkdir -p slots/green/folder live/folder "
-        f"&& printf '\\377not json' | sudo tee releases.jsonl && echo '[Service]' | sudo tee {UNIT}"
+        f"&& printf '\\377not json' | sudo tee releases.jsonl >/dev/null && echo '[Service]' | sudo tee {UNIT}"
     )
     assert answers(host, seconds=2) == ""
     played = rescues(fleet)

@@ -23,11 +23,13 @@ from tests.unit.machine import (
     terraform,
     until,
 )
-from tests.unit.workshop import Workshop, hermetic, workshop
+from tests.unit.workshop import NOW, Workshop, hermetic, workshop
 
 from slipway import cli
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import rollout
+from slipway.release import quarantine
+from slipway.release.names import ReleaseName
 
 __all__ = ["ansible", "environment", "hermetic", "host", "packed", "server", "terraform", "workshop"]
 
@@ -426,6 +428,36 @@ def test_rollback_says_what_answers_where(
     code, out, errors = slipway("rollback", "local")
     assert (code, errors) == (0, "")
     assert out.endswith(f"\nwear v0.9.0 answers on {server.url} (nothing changed)\n")
+
+
+@pytest.mark.usefixtures("serving")
+@pytest.mark.parametrize("command", ["status", "history", "rollback"])
+def test_broken_parameters_are_said_and_not_in_the_way_of_going_back(
+    slipway: Slipway, workshop: Workshop, host: Host, ansible: Program, command: str
+) -> None:
+    git_release(slipway, "v0.9.0")
+    host.install(host.record("v0.9.0"))
+    ansible.does("")
+    (workshop.root / "params.yaml").write_text("model: [")
+    code, _, errors = slipway(command, "local")
+    assert code == 0
+    assert errors.startswith("params.yaml is broken; those of HEAD are used: ")
+    assert slipway("deploy", "local").code == 1
+
+
+def test_a_release_is_let_out_of_quarantine_by_a_command_that_says_why_it_was_there(
+    slipway: Slipway, workshop: Workshop
+) -> None:
+    git_release(slipway, "v1.0.0")
+    name = ReleaseName.parse("v1.0.0", "wear")
+    quarantine.declare(workshop.repository, name, "staging", "model-1: [it] is never ready", NOW)
+    code, out, errors = slipway("release", "--unquarantine", "v1.0.0")
+    assert (code, errors) == (0, "")
+    assert out.startswith("v1.0.0 may be rolled out again; ")
+    assert out.endswith(": model-1: [it] is never ready\n  next: slipway deploy ENV v1.0.0\n")
+    again = slipway("release", "--unquarantine", "v1.0.0")
+    assert again.code == 1
+    assert "v1.0.0 is not in quarantine; there are: none" in again.errors
 
 
 def git_release(slipway: Slipway, label: str) -> None:

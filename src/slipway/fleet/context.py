@@ -3,15 +3,37 @@
 import getpass
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from slipway.errors import MachineError
+from slipway import params
+from slipway.errors import InputError, MachineError
 from slipway.fleet import lock
 from slipway.fleet.environment import Environment
 from slipway.fleet.progress import Progress
 from slipway.params import Params
+from slipway.release.git import Repository
+
+
+def settings_or_older(repository: Repository) -> tuple[Params, str]:
+    """The parameters of the work tree or, where these are broken, the newest that are not, and why.
+
+    What looks at an environment, or goes back, needs no more of them than the model's name.
+
+    Raises:
+        InputError: Those of the commit and of the releases are broken, too.
+    """
+    file = repository.root / "params.yaml"
+    try:
+        return params.load(file), ""
+    except InputError as error:
+        tags = sorted(repository.tags("*@v*"), key=lambda tag: tag.at, reverse=True)
+        for revision in ("HEAD", *(tag.name for tag in tags)):
+            with suppress(InputError):
+                text = repository.read(revision, file.name) or ""
+                return params.parse(text, f"{revision}:{file.name}"), f"those of {revision} are used: {error}"
+        raise
 
 
 class Context(NamedTuple):

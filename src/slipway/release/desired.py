@@ -80,6 +80,11 @@ def declare(
             _share(repository, release, name)
     except TagExistsError as error:
         made = "".join(f"; {tag.by} made it on {tag.at:%Y-%m-%d %H:%M}" for tag in repository.tags(name.tag))
+        if not made:
+            raise Refused(
+                f"{name.tag} exists as a lightweight tag, which says neither who wants what nor why",
+                next_command=f"git tag --delete '{name.tag}', then the same command again",
+            ) from error
         raise Locked(f"{name.tag} exists{made}", next_command=f"slipway status {environment}") from error
     written = current(repository, release.model, environment)
     assert written is not None  # noqa: S101 - for the type checker: it was written a moment ago

@@ -210,6 +210,17 @@ def test_a_lightweight_tag_declares_nothing(workshop: Workshop) -> None:
     assert current(workshop) is None
 
 
+def test_a_lightweight_tag_in_the_place_of_the_next_declaration_is_named(workshop: Workshop) -> None:
+    (first,) = workshop.releases(1)
+    workshop.git("tag", "wear#local#1")
+    with pytest.raises(Refused) as caught:
+        desired.declare(workshop.repository, "local", first, "deploy", NOW)
+    assert str(caught.value) == (
+        "wear#local#1 exists as a lightweight tag, which says neither who wants what nor why\n"
+        "  next: git tag --delete 'wear#local#1', then the same command again"
+    )
+
+
 def test_a_declaration_on_a_commit_that_is_no_release_is_refused(workshop: Workshop) -> None:
     workshop.releases(1)
     workshop.train(model="unreleased")
