@@ -134,7 +134,8 @@ class Change:
                 done = self._crew.play(fleet, batch, self._variables)
                 changed, failures = changed + done.changed, done.failures
             if failures or self._must_stop:
-                raise self._stopped(fleet, touched, batch, failures)
+                cause = next(iter(failures.values()), None)
+                raise self._stopped(fleet, touched, batch, failures) from cause
             touched += batch
         return changed
 

@@ -108,6 +108,8 @@ def _quarantine(context: Context, name: ReleaseName, reason: str) -> None:
     environment = context.environment
     try:
         quarantine.declare(environment.repository, name, environment.name, reason, context.now())
+        if context.is_shared:
+            quarantine.share(environment.repository, name.model)
         said = f"lifted by: slipway release --unquarantine {name.label}"
     except SlipwayError as error:
         said = f"not written down: {error}"

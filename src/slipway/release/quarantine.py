@@ -92,6 +92,16 @@ def lift(repository: Repository, name: ReleaseName, now: datetime) -> Quarantine
     return found
 
 
+def share(repository: Repository, model: str) -> None:
+    """Tell the origin what is in quarantine, and what no longer is.
+
+    Raises:
+        GitError: It cannot be told, or has been told something else.
+    """
+    if names := [tag.name for tag in repository.tags(f"{_PREFIX}/{model}/*/*")]:
+        repository.publish(names)
+
+
 def _write(repository: Repository, name: ReleaseName, message: str, now: datetime) -> None:
     numbered = [
         (found[1], tag)
