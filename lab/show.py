@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ROLLOUT = """\
 # Short, as nobody waits five minutes for a story; and blind to time, of which one machine for all has little to spare.
-bake: {seconds: 10, look_seconds: 1, minimum_requests: 300, limits: {memory: null, p50: 1000, p99: 1000, positives: 0.3}}
+bake: {seconds: 10, look_seconds: 1, minimum_requests: 300, limits: {memory: null, p50: 1000, p99: 1000, positives: 0.1, score: 0.2}}
 """
 _BAD, _SOUND = 4, 0
 

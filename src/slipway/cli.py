@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,9 +17,6 @@ from slipway.fleet.context import Context
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
 from slipway.release.git import Repository
-
-if TYPE_CHECKING:
-    from slipway.fleet.report import HostStatus
 
 _PENDING, _CANCELLED, _USAGE = 2, 130, 64
 
@@ -123,44 +120,56 @@ def plan(environment: EnvironmentName, release: OptionalRelease = None, *, as_js
 
 
 @app.command()
-def status(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
-    """Compare git's desired state, the host, and the process that answers. Exit code 1 where they differ."""
-    from slipway.fleet import report  # noqa: PLC0415
+def status(
+    environment: EnvironmentName,
+    *,
+    heal: Annotated[bool, typer.Option("--heal", help="Mend what differs first, and nothing else.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare git's desired state, the hosts, and the processes that answer. Exit code 1 where they differ."""
+    from slipway.fleet import report, shown  # noqa: PLC0415
 
-    found = report.status(_context(environment, "slipway status"))
+    context = _context(environment, "slipway status", _errors() if as_json else None)
+    healed: dict[str, list[str]] = {}
+    if heal:
+        from slipway.fleet import heal as physician  # noqa: PLC0415
+
+        context = context._replace(command=f"slipway status {environment} --heal")
+        with context.progress.shown():
+            healed = physician.heal(context)
+    found = report.status(context)
     if as_json:
-        _print_json(found._asdict())
+        _print_json({**found._asdict(), "healed": healed})
     else:
-        answers = found.answers
-        _print_rows(
-            {
-                "desired": f"{found.desired} ({found.desired_tag})"
-                if found.desired
-                else "not declared in git",
-                **_hosts(found.hosts),
-                "answers": f"{answers.release}, bundle {answers.bundle[:12]}" if answers else "nothing",
-                "url": found.url or "",
-                "verdict": "; ".join(found.problems)
-                or _in_order(found.desired, found.live.release if found.live else None),
-            }
-        )
+        _print_rows(shown.rows(found))
     raise typer.Exit(1 if found.problems else 0)
 
 
 @app.command()
 def history(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
     """List what has been live, the latest first."""
-    from slipway.fleet import host  # noqa: PLC0415
+    from slipway.fleet import report, shown  # noqa: PLC0415
 
     context = _context(environment, "slipway history")
-    entries = list(reversed(host.log(context.environment.folder)))
+    entries, barred = report.history(context), report.barred(context)
     if as_json:
         _print_json([{**entry.record.model_dump(), **_without_record(entry._asdict())} for entry in entries])
+        return
+    if not entries:
+        said = f"nothing has been live on {environment}\n  next: {shown.first_deploy(environment)}"
+        _stdout().print(said, highlight=False, soft_wrap=True)
         return
     _print_table(
         ["since", "release", "action", "by", "commit", "bundle"],
         [
-            [at, record.release, action, by, record.commit[:7], record.bundle[:12]]
+            [
+                at,
+                record.release + (" (quarantine)" if record.release in barred else ""),
+                action,
+                by,
+                record.commit[:7],
+                record.bundle[:12],
+            ]
             for at, action, by, record in entries
         ],
     )
@@ -171,11 +180,17 @@ def release(
     version: Annotated[
         str | None, typer.Option(help="Instead of the inferred one, for example v2.0.0.")
     ] = None,
+    unquarantine: Annotated[
+        str | None, typer.Option(metavar="RELEASE", help="Let a release that failed be rolled out again.")
+    ] = None,
 ) -> None:
     """Tag the commit as a release: major for another contract, minor for another model, else patch."""
     from slipway.release import create  # noqa: PLC0415
 
     repository = Repository.here()
+    if unquarantine:
+        _lift(repository, unquarantine)
+        return
     made = create.release(repository, params.load(repository.root / "params.yaml"), version, _now())
     _stdout().print(f"{made.name.tag}: {made.why}", highlight=False, soft_wrap=True)
     _stdout().print(f"  next: slipway deploy local {made.name.label}", highlight=False, soft_wrap=True)
@@ -196,6 +211,18 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+def _lift(repository: Repository, release: str) -> None:
+    from slipway.release import quarantine  # noqa: PLC0415 - see _context
+    from slipway.release.names import ReleaseName  # noqa: PLC0415
+
+    model = params.load(repository.root / "params.yaml").model.name
+    name = ReleaseName.parse(release, model)
+    found = quarantine.lift(repository, name, _now())
+    said = f"{name.label} may be rolled out again; {found.by} had barred it on {found.at:%Y-%m-%d %H:%M}"
+    _stdout().print(f"{said}: {found.reason}", markup=False, highlight=False, soft_wrap=True)
+    _stdout().print(f"  next: slipway deploy ENV {name.label}", markup=False, highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; errors become one message on standard error and the exit code of their class."""
     # A workflow that is cancelled ends its commands so.
@@ -208,7 +235,7 @@ def main() -> None:
 
 
 def _run(command: Callable[[], Any], *, debug: bool) -> int:
-    errors = Console(stderr=True)
+    errors = _errors()
     try:
         code = int(command() or 0)
     except typer.TyperException as error:
@@ -228,7 +255,7 @@ def _run(command: Callable[[], Any], *, debug: bool) -> int:
     return code
 
 
-def _context(environment: str, command: str) -> Context:
+def _context(environment: str, command: str, console: Console | None = None) -> Context:
     """What commands on an environment need.
 
     The modules that do the work are imported by each verb: some take a second, and `--help` needs none.
@@ -237,7 +264,7 @@ def _context(environment: str, command: str) -> Context:
     settings = params.load(repository.root / "params.yaml")
     found = Environment.named(environment, repository)
     found.require_inventory()
-    return Context(found, settings, Progress(_stdout()), _now, command)
+    return Context(found, settings, Progress(console or _stdout()), _now, command)
 
 
 def _print_outcome(outcome: Outcome) -> None:
@@ -253,28 +280,6 @@ def _print_outcome(outcome: Outcome) -> None:
 def _print_rows(rows: dict[str, str]) -> None:
     for name, value in rows.items():
         _stdout().print(f"[bold]{name:<15}[/]{value}", highlight=False, soft_wrap=True)
-
-
-def _hosts(hosts: "dict[str, HostStatus]") -> dict[str, str]:
-    """The accounts of the hosts; a host alone needs no name."""
-    rows: dict[str, str] = {}
-    for name, host in hosts.items():
-        live = f"{host.live.release} ({host.slot})" if host.live else "nothing"
-        installed = ", ".join(host.installed) or "nothing"
-        if len(hosts) == 1:
-            rows |= {"live": live, "installed": installed}
-        else:
-            answers = (
-                f"{host.answers.release}, bundle {host.answers.bundle[:12]}" if host.answers else "nothing"
-            )
-            rows[name] = f"live {live}; answers {answers}; installed {installed}"
-    return rows
-
-
-def _in_order(desired: str | None, live: str | None) -> str:
-    if desired in {None, live}:
-        return "in order"
-    return f"in order; a candidate stands in for {desired}, which 'slipway reconcile' brings back"
 
 
 def _print_table(heads: list[str], rows: list[list[str]]) -> None:
@@ -301,6 +306,10 @@ def _without_record(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _stdout() -> Console:
     return Console()
+
+
+def _errors() -> Console:
+    return Console(stderr=True)
 
 
 def _now() -> datetime:

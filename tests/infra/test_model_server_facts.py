@@ -3,10 +3,12 @@
 import importlib.util
 import json
 import os
+import platform
 import socket
 import sys
 import tarfile
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,19 +20,33 @@ import pytest
 
 from slipway import bundle
 
-MODULE = Path(__file__).parents[2] / "ansible/roles/model_server/library/model_server_facts.py"
+ROLE = Path(__file__).parents[2] / "ansible/roles/model_server"
+DIGEST = "sha256=" + urlsafe_b64encode(sha256(b"x = 1\n").digest()).decode().rstrip("=")
 WANTED = {"model": "wear", "release": "v1.1.0", "commit": "c" * 40, "bundle": "b" * 64, "runtime": "1" * 64}
 
 
-@pytest.fixture(scope="session")
-def facts() -> ModuleType:
-    """The module, which lies in no package."""
-    spec = importlib.util.spec_from_file_location("model_server_facts", MODULE)
+def loaded(name: str, file: Path) -> ModuleType:
+    """A module that lies in no package."""
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def account() -> ModuleType:
+    """What the module shares with the controller."""
+    return loaded("ansible.module_utils.model_server_host", ROLE / "module_utils" / "model_server_host.py")
+
+
+@pytest.fixture(scope="session")
+def facts(account: ModuleType) -> ModuleType:
+    """The module."""
+    del account
+    return loaded("model_server_facts", ROLE / "library" / "model_server_facts.py")
 
 
 class Home:
@@ -70,7 +86,7 @@ class Home:
         packages = installed / "lib" / "python3.11" / "site-packages"
         (packages / "some_package-1.0.dist-info").mkdir(parents=True, exist_ok=True)
         (packages / "some.py").write_text("x = 1\n")
-        (packages / "some_package-1.0.dist-info" / "RECORD").write_text("some.py,sha256=0,6\n")
+        (packages / "some_package-1.0.dist-info" / "RECORD").write_text(f"some.py,{DIGEST},6\n")
 
     def live(self, slot: str, label: str) -> None:
         for link, goal in ((f"slots/{slot}", f"../releases/{label}"), ("live", f"slots/{slot}")):
@@ -166,7 +182,10 @@ def test_before_the_first_rollout_the_home_need_not_be_there(facts: ModuleType, 
         "folders_missing": [str(home / name) for name in ("releases", "runtimes", "slots", "run", "log")],
         "manager_runs": False,
         "orphaned": False,
+        "manager_enabled": True,
         "configuration": {"supervisord.conf": "", "slot.sh": ""},
+        "written": {},
+        "strangers": [],
         "release_installed": False,
         "release_damaged": False,
         "runtime_installed": False,
@@ -512,14 +531,16 @@ def test_looking_whether_a_folder_can_be_written_to_leaves_nothing(facts: Module
 
 
 def test_this_python_is_the_one_that_the_runtime_is_for(facts: ModuleType) -> None:
-    assert facts.wrong_python(sys.executable) == ""
+    assert facts.wrong_python(sys.executable, platform.machine()) == ""
 
 
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
-        ("echo 3.12", "{python} is Python 3.12, the runtime is for 3.11"),
-        ("echo 3.1", "{python} is Python 3.1, the runtime is for 3.11"),
+        ("echo 3.12 x86_64", "{python} is Python 3.12, the runtime is for 3.11"),
+        ("echo 3.1 x86_64", "{python} is Python 3.1, the runtime is for 3.11"),
+        ("echo 3.11 aarch64", "this machine is aarch64, the runtime is for x86_64"),
+        ("echo 3.11", "{python} does not run: "),
         ("exit 1", "{python} does not run: "),
     ],
 )
@@ -529,12 +550,12 @@ def test_a_python_that_is_another_is_a_problem(
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{program}\n")
     python.chmod(0o755)
-    assert facts.wrong_python(str(python)).startswith(expected.format(python=python))
+    assert facts.wrong_python(str(python), "x86_64").startswith(expected.format(python=python))
 
 
 def test_a_python_that_is_not_there_is_a_problem(facts: ModuleType, tmp_path: Path) -> None:
     python = str(tmp_path / "python")
-    assert facts.wrong_python(python).startswith(f"{python} does not run: ")
+    assert facts.wrong_python(python, "x86_64").startswith(f"{python} does not run: ")
 
 
 def test_every_problem_is_told(facts: ModuleType, taken_port: int) -> None:
@@ -548,18 +569,18 @@ def test_every_problem_is_told(facts: ModuleType, taken_port: int) -> None:
 
 
 @pytest.fixture
-def systemd(facts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def systemd(account: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of units of a host whose `systemctl` says that those are active whose file is there."""
     units, programs = tmp_path / "units", tmp_path / "programs"
     for folder in (units, programs):
         folder.mkdir()
     program = programs / "systemctl"
     program.write_text(
-        f'#!/bin/sh\nfor unit; do :; done\n[ "$1 $2" = "is-active --quiet" ] && [ -f "{units}/$unit" ]\n'
+        f'#!/bin/sh\n[ "$1" = is-active ] || exit 1\n[ -f "{units}/$2" ] && echo active || echo inactive\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(facts, "UNITS", units)
+    monkeypatch.setattr(account, "UNITS", units)
     return units
 
 

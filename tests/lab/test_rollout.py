@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.lab import Lab
     from lab.machine import Host
 
-REFUSED, ROLLED_BACK, LOCKED = 1, 4, 5
+REFUSED, BARRED, ROLLED_BACK, LOCKED = 1, 3, 4, 5
 BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
 
 
@@ -151,6 +151,18 @@ def test_a_bad_release_stops_at_the_gatekeeper_and_git_says_so(serving: Yard) ->
     assert serving.desired()[-2:] == ["deploy v1.1.1", "abort v1.0.0"]
     serving.in_order("v1.0.0")
     assert "v1.1.1" not in {entry["release"] for name in serving.hosts for entry in serving.host_log(name)}
+
+
+def test_what_failed_is_in_quarantine_and_not_rolled_out_again(serving: Yard) -> None:
+    before = serving.tags()
+    assert "quarantine/tumour-screening/v1.1.1/1" in before
+    said = serving.slipway("deploy", ENVIRONMENT, "v1.1.1")
+    assert said.code == BARRED
+    assert "v1.1.1 is in quarantine since " in said.err
+    assert "golden row 0: expected" in said.err
+    assert "next: slipway release --unquarantine v1.1.1" in said.err
+    assert before == serving.tags()
+    assert "v1.1.1 is in quarantine" in serving.does("status", ENVIRONMENT)
 
 
 def test_where_a_later_host_fails_those_before_it_come_back(

@@ -179,12 +179,33 @@ class Host:
         folder = self.home / "releases" / record.release
         with tarfile.open(fileobj=io.BytesIO(self.packed)) as archive:
             archive.extractall(folder / "bundle", filter="data")
+        (folder / "bundle.tar").write_bytes(self.packed)
+        self.install_runtime(record.runtime)
         (folder / "release.json").write_text(record.model_dump_json())
         return folder
+
+    def install_runtime(self, digest: str) -> None:
+        """A runtime of one small package."""
+        folder = self.home / "runtimes" / digest[:16]
+        site = folder / "lib" / "python3.11" / "site-packages"
+        (site / "some-1.0.dist-info").mkdir(parents=True, exist_ok=True)
+        (site / "some-1.0.dist-info" / "RECORD").write_text("some.py,sha256=0,6\n")
+        (site / "some.py").write_text("x = 1\n")
+        (folder / "requirements.txt").write_text("some==1.0\n")
+        (folder / ".complete").touch()
+
+    def configure(self) -> None:
+        """Tell supervisord what to run, as a roll-out does."""
+        texts = {"supervisord.conf": "[supervisord]\n", "slot.sh": "#!/bin/sh\n"}
+        for name, text in texts.items():
+            (self.home / name).write_text(text)
+        digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        (self.home / "configuration.json").write_text(json.dumps(digests))
 
     def make_live(self, record: ReleaseRecord, slot: str = "blue") -> None:
         """Install a release and link it."""
         folder = self.install(record)
+        self.configure()
         for link, goal in ((self.home / "slots" / slot, folder), (self.home / "live", Path("slots") / slot)):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)

@@ -109,7 +109,9 @@ _METRICS = """\
 }
 """
 
+_ROLE = "ansible/roles/model_server/module_utils/model_server_host.py"
 _FILES = {
+    _ROLE: (Path(__file__).parents[2] / _ROLE).read_text(),
     "params.yaml": _PARAMS,
     "dvc.yaml": _DVC,
     "make.py": _MAKE,

@@ -3,6 +3,7 @@
 import json
 import tarfile
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,7 +106,8 @@ def kept(record: ReleaseRecord, folder: Path) -> Result | None:
 
 def _ask(client: httpx.Client, rows: list[dict[str, Any]], record: ReleaseRecord) -> list[Prediction]:
     try:
-        answer = client.post("/predict", json=rows if len(rows) > 1 else rows[0])
+        name = {"X-Request-Id": f"slipway-acceptance-{uuid.uuid4().hex}"}
+        answer = client.post("/predict", json=rows if len(rows) > 1 else rows[0], headers=name)
         answer.raise_for_status()
         found = answer.json()
         release, predictions = found["release"], [Prediction(**each) for each in found["predictions"]]

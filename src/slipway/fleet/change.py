@@ -134,7 +134,9 @@ class Change:
                 done = self._crew.play(fleet, batch, self._variables)
                 changed, failures = changed + done.changed, done.failures
             if failures or self._must_stop:
-                raise self._stopped(fleet, touched, batch, failures)
+                # Whose fault it is, is told by the first failure.
+                cause = next(iter(failures.values()), None)
+                raise self._stopped(fleet, touched, batch, failures) from cause
             touched += batch
         return changed
 
@@ -222,12 +224,14 @@ class Change:
         )
         self._context.progress.end(verdict.decision)
         if verdict.decision is not Decision.PROMOTE:
-            refusal = Refused("\n  ".join(["the bake does not let it go on:", *lines(verdict)]))
+            # Without a proof nobody can say that the release is bad, and it may be tried again.
+            kind = Refused if verdict.decision is Decision.ABORT else SlipwayError
+            refusal = kind("\n  ".join(["the bake does not let it go on:", *lines(verdict)]))
             if self.old:
                 self._go_back(fleet, new, self.old)
             raise self._rolled_back(
                 fleet, self.old, refusal, "was live on a part of the fleet, and was taken back"
-            )
+            ) from refusal
 
     def _prove(self, wanted: Wanted, fleet: Fleet) -> acceptance.Result:
         context, source = self._context, wanted.source

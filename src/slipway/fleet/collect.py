@@ -1,9 +1,11 @@
 """What the hosts of an environment say of themselves, and which of them say nothing."""
 
+import importlib.util
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from slipway.fleet import host, playbook
+from slipway.fleet import host, playbook, unreachable
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Fleet
 from slipway.fleet.host import Report
@@ -27,9 +29,30 @@ def collect(context: Context, fleet: Fleet | None, held: Sequence[int] = ()) -> 
         held: The descriptors of the environment's locks, where it is locked.
     """
     if context.environment.is_here:
-        return Collected({"local-1": host.report(context.environment.folder)}, {})
+        folder, manager = context.environment.folder, fleet.service_manager if fleet else "supervisord"
+        told = _account(context.environment.repository.root).report(folder, manager)
+        report = host.report(folder, host.record(told["answers"]))
+        report = report._replace(
+            slot=told["slot"], damaged=tuple(told["damaged"]), faults=tuple(told["faults"])
+        )
+        return Collected({"local-1": report}, {})
     if fleet is None:
         return Collected({}, {})
     found = playbook.run(context.environment, "collect", {}, lambda _: None, held, may_fail=True)
     reports = {name: host.told(result["report"]) for name, result in found.results.items()}
-    return Collected(reports, {name: str(failure) for name, failure in found.failures.items()})
+    lost = {
+        name: unreachable.reason(str(failure)) if failure.unreachable else str(failure)
+        for name, failure in found.failures.items()
+    }
+    return Collected(reports, lost)
+
+
+def _account(root: Path) -> Any:
+    """The code by which hosts find out what is wrong with them; it needs no Ansible."""
+    file = root / "ansible" / "roles" / "model_server" / "module_utils" / "model_server_host.py"
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None  # noqa: S101 - for the type checker: it is a file of Python
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

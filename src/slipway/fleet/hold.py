@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from slipway.errors import Locked, MachineError
-from slipway.fleet import lock
+from slipway.fleet import lock, unreachable
 
 _TAKEN = 75
 _UNREACHABLE = 255
@@ -114,10 +114,10 @@ def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterato
 
 
 def _refusal(name: str, process: "subprocess.Popen[str]", said: str) -> Exception:
-    errors = process.communicate()[1].strip().splitlines()
-    reason = errors[-1] if errors else f"exit code {process.returncode}"
+    errors = process.communicate()[1].strip()
+    reason = errors.splitlines()[-1] if errors else f"exit code {process.returncode}"
     if process.returncode == _TAKEN:
         return Locked(f"{lock.said_by(said)} (on {name})", next_command="wait, then the same command again")
     if process.returncode == _UNREACHABLE:
-        return _UnreachableError(reason)
+        return _UnreachableError(unreachable.reason(errors or reason))
     return MachineError(f"{name} cannot be locked: {reason}")

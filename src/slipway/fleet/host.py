@@ -1,7 +1,7 @@
 """What a host of `local` says of itself: the folder's links and log, and the process behind the front door."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,10 @@ class Report(NamedTuple):
     log: list[Entry]
     answers: ReleaseRecord | None
     """By the live slot's own process."""
+    damaged: tuple[str, ...] = ()
+    """Labels of what is there but not whole."""
+    faults: tuple[str, ...] = ()
+    """What is not as a roll-out left it, a sentence each."""
     baseline: str = ""
     """Digest of the baseline that `provision` brought it to last; empty where it never has."""
 
@@ -57,6 +61,8 @@ def told(found: Mapping[str, Any]) -> Report:
         {label: each for label, each in records.items() if each},
         entries(found["log"]),
         record(found["answers"]),
+        tuple(found["damaged"]),
+        tuple(found["faults"]),
         found["baseline"],
     )
 
@@ -101,6 +107,11 @@ def installed(home: Path) -> dict[str, ReleaseRecord]:
     return found
 
 
+def longest(reports: Mapping[str, Report]) -> list[Entry]:
+    """The log of the host that remembers most: one that came later knows less."""
+    return max((report.log for report in reports.values()), key=len, default=[])
+
+
 def is_candidate(label: str) -> bool:
     """Whether a label on a host is a candidate's, which git does not know, and no release's."""
     return "-candidate+" in label
@@ -128,10 +139,14 @@ def asked(url: str, path: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def before(log: Iterable[Entry]) -> ReleaseRecord | None:
+def before(log: Iterable[Entry], barred: Collection[str] = ()) -> ReleaseRecord | None:
     """The release to go back to: the one that was live before the current one was first deployed.
 
     A roll-back removes what it leaves, so that going back twice goes back two releases and not to and fro.
+
+    Args:
+        log: The oldest entry first.
+        barred: Labels of releases that nobody goes back to: then it is the one before those.
     """
     stack: list[ReleaseRecord] = []
     for entry in log:
@@ -140,4 +155,4 @@ def before(log: Iterable[Entry]) -> ReleaseRecord | None:
                 stack.pop()
         elif not stack or stack[-1] != entry.record:
             stack.append(entry.record)
-    return stack[-2] if len(stack) > 1 else None
+    return next((record for record in reversed(stack[:-1]) if record.release not in barred), None)

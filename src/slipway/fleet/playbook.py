@@ -21,6 +21,7 @@ class TaskFailed(SlipwayError):  # noqa: N818 - an outcome, not a defect
 
     def __init__(self, host: str, message: str, phase: str = "", *, unreachable: bool = False) -> None:
         super().__init__(f"{host}: {message}")
+        self.host = host
         self.phase = phase
         self.unreachable = unreachable
 

@@ -5,18 +5,20 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from slipway.errors import Refused
+from slipway.errors import MachineError, Refused
 from slipway.fleet import host, infrastructure, wanted
 from slipway.fleet.collect import collect
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Fleet
 from slipway.fleet.host import Report
-from slipway.release import desired, objects
+from slipway.release import desired, objects, quarantine
 from slipway.serving.release import ReleaseRecord
+
+NOTHING = "nothing is deployed"
 
 
 class HostStatus(BaseModel):
-    """Two accounts of a host: its links', and its process's."""
+    """Two accounts of a host: its links', and its process's; and what is wrong there."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,6 +29,7 @@ class HostStatus(BaseModel):
     answers: ReleaseRecord | None
     """By the live slot's process."""
     installed: list[str]
+    problems: list[str]
 
 
 class Status(NamedTuple):
@@ -44,6 +47,8 @@ class Status(NamedTuple):
     """On every host, by its links; None where they differ."""
     answers: ReleaseRecord | None
     """By the process behind the front door."""
+    quarantine: list[str]
+    """Releases that are not rolled out, since when, by whom, and why."""
     problems: list[str]
 
 
@@ -69,13 +74,20 @@ class Plan(NamedTuple):
 def status(context: Context) -> Status:
     """Compare the accounts of an environment."""
     wish, broken = _desired(context)
-    fleet = _fleet(context)
+    fleet = known_fleet(context)
     reports, lost = collect(context, fleet)
     answers = host.record(host.asked(fleet.url, "/metadata")) if fleet else None
     if context.environment.is_here:
         # The one process of this machine is the one behind the front door.
         reports = {name: report._replace(answers=answers) for name, report in reports.items()}
     label = wish.release.label if wish else None
+    problems = {name: problems_of(report, label) for name, report in reports.items()}
+    barred = quarantine.current(context.environment.repository, context.model)
+    for name, report in reports.items():
+        if report.live and report.live.release in barred:
+            problems[name].append(
+                f"{report.live.release} is in quarantine: slipway rollback leads away from it"
+            )
     return Status(
         environment=context.environment.name,
         url=fleet.url if fleet else None,
@@ -83,15 +95,42 @@ def status(context: Context) -> Status:
         desired_tag=wish.name.tag if wish else None,
         hosts={
             name: HostStatus(
-                live=report.live, slot=report.slot, answers=report.answers, installed=list(report.installed)
+                live=report.live,
+                slot=report.slot,
+                answers=report.answers,
+                installed=list(report.installed),
+                problems=problems[name],
             )
             for name, report in reports.items()
         },
         lost=lost,
         live=_common(reports),
         answers=answers,
-        problems=[*broken, *_problems(label, reports, lost)],
+        quarantine=[str(each) for each in barred.values()],
+        problems=[*broken, *_problems(problems, reports, lost)],
     )
+
+
+def history(context: Context) -> list[host.Entry]:
+    """What has been live, the latest first, by the host that remembers most.
+
+    Raises:
+        MachineError: No host can be reached.
+    """
+    here = context.environment.is_here
+    reports, lost = collect(context, None if here else known_fleet(context))
+    if lost and not reports:
+        reasons = [f"  {name}: {reason}" for name, reason in lost.items()]
+        raise MachineError(
+            "\n".join(["no host can be reached:", *reasons]),
+            next_command=f"slipway status {context.environment.name}",
+        )
+    return list(reversed(host.longest(reports)))
+
+
+def barred(context: Context) -> frozenset[str]:
+    """The labels of the releases that are in quarantine."""
+    return frozenset(quarantine.current(context.environment.repository, context.model))
 
 
 def _common(reports: Mapping[str, Report]) -> ReleaseRecord | None:
@@ -108,28 +147,39 @@ def _desired(context: Context) -> tuple[desired.Desired | None, list[str]]:
         return None, [str(error)]
 
 
-def _problems(wanted: str | None, reports: Mapping[str, Report], lost: Mapping[str, str]) -> list[str]:
+def _problems(
+    found: Mapping[str, list[str]], reports: Mapping[str, Report], lost: Mapping[str, str]
+) -> list[str]:
     problems = [f"{name} cannot be reached: {reason}" for name, reason in lost.items()]
-    if not any(report.live for report in reports.values()):
-        return [*problems, "nothing is deployed"]
-    for name, report in reports.items():
+    if not any(report.slot for report in reports.values()):
+        return [*problems, NOTHING]
+    for name, each in found.items():
         # One host alone needs no name.
         where = f"{name}: " if len(reports) + len(lost) > 1 else ""
-        problems += [f"{where}{problem}" for problem in _problems_of(report, wanted)]
+        problems += [f"{where}{problem}" for problem in each]
     return problems
 
 
-def _problems_of(report: Report, wanted: str | None) -> list[str]:
+def problems_of(report: Report, wanted: str | None) -> list[str]:
+    """What is wrong with a host, a sentence each, where git wants a release, or nothing."""
     live, answers = report.live, report.answers
+    if not report.slot:
+        return [NOTHING]
     if live is None:
-        return ["nothing is deployed"]
+        return [f"the release that {report.slot} should serve is gone, or has no record", *report.faults]
     problems = []
     if answers is None:
         problems.append(f"{live.release} should be serving, but does not answer")
     elif answers != live:
         problems.append(f"{live.release} should be serving, but {answers.release} answers")
     if live not in report.installed.values():
-        problems.append(f"the files of {live.release} are not whole: a deploy of it brings them again")
+        problems.append(f"the files of {live.release} are not whole")
+    problems += [
+        f"{label} is on the host, but not whole: nothing can go back to it"
+        for label in report.damaged
+        if label != live.release and not host.is_candidate(label)
+    ]
+    problems += report.faults
     if wanted and wanted != live.release and not host.is_candidate(live.release):
         problems.append(f"git wants {wanted}, the host has {live.release}")
     return problems
@@ -140,14 +190,17 @@ def plan(context: Context, release: str | None) -> Plan:
 
     Raises:
         InputError: There is no such release, or the pipeline has not run.
+        Refused: The release is in quarantine.
     """
     environment = context.environment
     # What is asked for may be wrong: that is said before anything is asked of the hosts.
     if release is None:
         wanted.refuse_work_tree(context)
     named = wanted.released(context, release) if release else None
+    if named and named.name:
+        quarantine.refuse(environment.repository, named.name)
     environment.prepare()
-    fleet = _fleet(context)
+    fleet = known_fleet(context)
     reports, _ = collect(context, fleet)
     chosen = named or wanted.candidate(context, reports)
     root = infrastructure.root(context)
@@ -174,7 +227,7 @@ def _serves(fleet: Fleet, report: Report, record: ReleaseRecord) -> bool:
     return report.live == record and bool(report.answers or host.asked(fleet.url, "/readyz"))
 
 
-def _fleet(context: Context) -> Fleet | None:
+def known_fleet(context: Context) -> Fleet | None:
     """What Terraform put out last; on this machine, only where it has been written down: then nothing is made."""
     if not context.environment.is_here:
         return infrastructure.known(context)

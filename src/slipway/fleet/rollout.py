@@ -5,12 +5,13 @@ from functools import partial
 
 from slipway.errors import SlipwayError
 from slipway.fleet import infrastructure, playbook, session
+from slipway.fleet.blame import own_fault
 from slipway.fleet.change import Change, Outcome, UnfinishedError
 from slipway.fleet.context import Context
 from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, candidate, declared, earlier, refuse_work_tree, released
 from slipway.pipeline import reproduce
-from slipway.release import desired, objects
+from slipway.release import desired, objects, quarantine
 from slipway.release.git import OriginError
 from slipway.release.names import ReleaseName
 
@@ -76,8 +77,14 @@ def stop(context: Context) -> None:
 
 
 def _bring(opened: Session, wanted: Wanted) -> Outcome:
-    """Make `wanted` live on every host of the environment and prove it, or leave what was; git says which."""
+    """Make `wanted` live on every host of the environment and prove it, or leave what was; git says which.
+
+    Raises:
+        Refused: The release is in quarantine.
+    """
     context = opened.context
+    if wanted.name:
+        quarantine.refuse(context.environment.repository, wanted.name)
     change = Change(opened, wanted)
     if wanted.name is None:
         outcome = change.make()
@@ -87,10 +94,24 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
     try:
         return change.make()
     except SlipwayError as error:
+        reason = own_fault(error, min(opened.reports, default="")) if wanted.action == "deploy" else ""
+        if reason:
+            _quarantine(context, wanted.name, reason)
         # Git must say what serves, where that is a release.
         if change.old and not isinstance(error, UnfinishedError):
             _declare(context, Wanted(change.old, None, "abort").name, "abort")
         raise
+
+
+def _quarantine(context: Context, name: ReleaseName, reason: str) -> None:
+    """Bar a release that failed by its own fault; that git cannot write it down must not hide how it failed."""
+    environment = context.environment
+    try:
+        quarantine.declare(environment.repository, name, environment.name, reason, context.now())
+        said = f"lifted by: slipway release --unquarantine {name.label}"
+    except SlipwayError as error:
+        said = f"not written down: {error}"
+    context.progress.say("quarantine", name.label, said)
 
 
 def _say_what_git_wants(context: Context) -> None:

@@ -49,7 +49,8 @@ def opened(context: Context) -> Iterator[Session]:
             for who in sorted(set(holding.dead.values())):
                 on = ", ".join(name for name, dead in holding.dead.items() if dead == who)
                 context.progress.say("lock", on, f"taken over from a command that never ended: {who}")
-            yield Session(context, locks, reports, holding.lost | lost, holding.ended)
+            # What SSH itself says of a host is more than what Ansible makes of it.
+            yield Session(context, locks, reports, lost | holding.lost, holding.ended)
 
 
 def lock_file(fleet: Fleet) -> str:

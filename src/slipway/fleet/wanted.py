@@ -1,13 +1,13 @@
 """Which release a command wants: named, the work tree, what git declares, or the one before."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from slipway.errors import InputError
 from slipway.fleet import host
 from slipway.fleet.context import Context
 from slipway.fleet.host import Report
-from slipway.release import desired, target
+from slipway.release import desired, quarantine, target
 from slipway.release.names import ReleaseName
 from slipway.release.target import Target
 from slipway.serving.release import ReleaseRecord
@@ -90,11 +90,12 @@ def earlier(context: Context, release: str | None, reports: Mapping[str, Report]
     return released(context, label, "rollback")
 
 
-def before_last(reports: Mapping[str, Report], model: str) -> ReleaseRecord | None:
-    """The release that was live before the one that was live last."""
-    # A host that came later knows less.
-    entries = max((report.log for report in reports.values()), key=len, default=[])
-    return host.before(entry for entry in entries if entry.record.model == model)
+def before_last(
+    reports: Mapping[str, Report], model: str, barred: Collection[str] = ()
+) -> ReleaseRecord | None:
+    """The release that was live before the one that was live last, and that is not barred."""
+    entries = (entry for entry in host.longest(reports) if entry.record.model == model)
+    return host.before(entries, barred)
 
 
 def installed_everywhere(reports: Mapping[str, Report]) -> dict[str, ReleaseRecord]:
@@ -134,7 +135,9 @@ def _label(context: Context, release: str) -> str:
 
 def _label_before(context: Context, reports: Mapping[str, Report]) -> str:
     name = context.environment.name
-    found = before_last(reports, context.model)
+    found = before_last(
+        reports, context.model, quarantine.current(context.environment.repository, context.model)
+    )
     if found is None:
         raise InputError(
             f"there is nothing to roll {name} back to: nothing older was live there",

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
+class SpoiltError(Refused):
+    """Bytes of which git tells no sha256 are not those of DVC's address."""
+
+
 def obtain(root: Path, pin: Pin) -> Path:
     """The file in DVC's cache that holds a pin's bytes, fetched from the remote where it is not there.
 
@@ -42,7 +46,9 @@ def check(file: Path, pin: Pin, next_command: str) -> None:
         if (actual := sha256(file)) != pin.sha256:
             raise Corrupt(what, expected=pin.sha256, actual=actual, next_command=next_command)
     elif (actual := _md5(file)) != pin.md5:
-        raise Refused(f"{what} is corrupt: expected md5 {pin.md5}, found {actual}", next_command=next_command)
+        raise SpoiltError(
+            f"{what} is corrupt: expected md5 {pin.md5}, found {actual}", next_command=next_command
+        )
 
 
 def _md5(file: Path) -> str:

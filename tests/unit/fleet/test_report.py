@@ -1,3 +1,4 @@
+import shutil
 from typing import Any
 
 import pytest
@@ -41,10 +42,15 @@ def test_before_the_first_rollout_nothing_is_deployed(context: Context) -> None:
         "url": None,
         "desired": None,
         "desired_tag": None,
-        "hosts": {"local-1": HostStatus(live=None, slot="", answers=None, installed=[])},
+        "hosts": {
+            "local-1": HostStatus(
+                live=None, slot="", answers=None, installed=[], problems=["nothing is deployed"]
+            )
+        },
         "lost": {},
         "live": None,
         "answers": None,
+        "quarantine": [],
         "problems": ["nothing is deployed"],
     }
 
@@ -63,11 +69,14 @@ def test_three_accounts_that_agree_are_in_order(
         "desired": "v1.1.0",
         "desired_tag": "wear#local#1",
         "hosts": {
-            "local-1": HostStatus(live=live, slot="green", answers=live, installed=["v1.0.0", "v1.1.0"])
+            "local-1": HostStatus(
+                live=live, slot="green", answers=live, installed=["v1.0.0", "v1.1.0"], problems=[]
+            )
         },
         "lost": {},
         "live": live,
         "answers": live,
+        "quarantine": [],
         "problems": [],
     }
 
@@ -121,9 +130,42 @@ def test_a_live_release_whose_files_are_not_whole_is_a_problem(
     host.make_live(live)
     serve(server, live)
     (host.home / "releases" / "v1.0.0" / "bundle" / "model.onnx").write_bytes(b"x")
-    assert report.status(provisioned).problems == [
-        "the files of v1.0.0 are not whole: a deploy of it brings them again"
-    ]
+    assert report.status(provisioned).problems == ["the files of v1.0.0 are not whole"]
+
+
+def test_a_release_to_go_back_to_that_is_not_whole_is_a_problem_and_a_candidate_is_none(
+    provisioned: Context, host: Host, server: Server
+) -> None:
+    live = host.record("v1.1.0")
+    for label in ("v1.0.0", "v1.1.0-candidate+c0ffee00.b29ebcfe.59d5cdb1"):
+        (host.install(host.record(label)) / "bundle" / "model.onnx").write_bytes(b"x")
+    host.make_live(live)
+    serve(server, live)
+    found = report.status(provisioned)
+    assert found.problems == ["v1.0.0 is on the host, but not whole: nothing can go back to it"]
+    assert found.hosts["local-1"].installed == ["v1.1.0"]
+
+
+def test_a_release_whose_folder_is_gone_is_a_problem(
+    provisioned: Context, host: Host, server: Server
+) -> None:
+    live = host.record("v1.0.0")
+    host.make_live(live)
+    serve(server, live)
+    shutil.rmtree(host.home / "releases" / "v1.0.0")
+    (problem,) = report.status(provisioned).problems
+    assert problem == "the release that blue should serve is gone, or has no record"
+
+
+def test_what_somebody_has_changed_by_hand_is_a_problem_that_names_the_file(
+    provisioned: Context, host: Host, server: Server
+) -> None:
+    live = host.record("v1.0.0")
+    host.make_live(live)
+    serve(server, live)
+    file = host.home / "supervisord.conf"
+    file.write_text(f"{file.read_text()}; a note\n")
+    assert report.status(provisioned).problems == [f"{file} is not as the roll-out wrote it"]
 
 
 def test_a_candidate_is_not_held_against_git(

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import hashlib
-import io
 import json
-import os
-import re
 import shutil
 import socket
 import subprocess
-import tarfile
 import tempfile
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.model_server_host import (
+    MANAGERS,
+    PARTIAL,
+    SLOTS,
+    WRITTEN,
+    asked,
+    live_slot,
+    logged,
+    read,
+    record,
+    report,
+    runtime_folder,
+    runtime_whole,
+    text,
+    whole,
+)
 
 DOCUMENTATION = r"""
 module: model_server_facts
@@ -40,6 +49,8 @@ options:
   address: {description: Address of the front door., type: str}
   port: {description: Port of the front door., type: int}
   python: {description: Interpreter for the runtime., type: path}
+  machine: {description: What kind of machine the runtime is for., type: str, default: x86_64}
+  thorough: {description: Whether the report compares the runtime's files by digest., type: bool, default: false}
   keep: {description: How many releases stay on the host., type: int, default: 5}
 """
 
@@ -50,8 +61,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: What the host says of itself - slot, live, installed, log, answers - where no release is wanted.
+  description:
+    - What the host says of itself where no release is wanted - slot, live, installed, damaged, log, answers, and faults, a
+      sentence for each thing that is not as a roll-out left it.
   type: dict
+  returned: without release
+wrong:
+  description: Where no release is wanted, a sentence for everything that does not agree - bytes, links, units, process.
+  type: list
   returned: without release
 live_slot: {description: blue or green; empty before the first roll-out., type: str, returned: always}
 target_slot: {description: The slot for the release that is wanted., type: str, returned: always}
@@ -60,8 +77,11 @@ target_open: {description: Whether that process answers at the front door., type
 running: {description: Whether each slot has a process., type: dict, returned: always}
 folders_missing: {description: Folders that the role needs and that are not there., type: list, returned: always}
 manager_runs: {description: Whether the service manager runs., type: bool, returned: always}
+manager_enabled: {description: Whether it does so with the machine., type: bool, returned: always}
 orphaned: {description: Whether it does not but what it kept alive does., type: bool, returned: always}
 configuration: {description: Text of the files that tell the service manager what to run., type: dict, returned: always}
+written: {description: Digests of those files as the last roll-out wrote them., type: dict, returned: always}
+strangers: {description: What lies beside those files and was not written by a roll-out., type: list, returned: always}
 release_installed: {description: Whether the release is on the host and whole., type: bool, returned: always}
 release_damaged: {description: Whether it is there but not whole., type: bool, returned: always}
 runtime_installed: {description: Whether its runtime is., type: bool, returned: always}
@@ -72,73 +92,7 @@ problems: {description: Why the host cannot serve the release., type: list, retu
 """
 
 FOLDERS = ("releases", "runtimes", "slots", "run", "log")
-BASELINE = Path("/etc/slipway/baseline")  # which the role host_baseline writes
-UNITS = Path("/etc/systemd/system")
-SLOTS = {"blue": "green", "green": "blue"}
 PYTHON = "3.11"
-
-
-def record(folder: Path) -> dict:
-    try:
-        found = json.loads((folder / "release.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def whole(folder: Path, wanted: dict) -> bool:
-    """Whether a folder holds the release that is wanted, byte for byte: record -> tar -> unpacked files."""
-    try:
-        tar = (folder / "bundle.tar").read_bytes()
-        there = {path.name: path.read_bytes() for path in (folder / "bundle").iterdir()}
-        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-            packed = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}
-    except (OSError, AttributeError, tarfile.TarError):
-        return False
-    return (
-        record(folder) == wanted
-        and hashlib.sha256(tar).hexdigest() == wanted.get("bundle")
-        and there == packed
-    )
-
-
-def asked(home: Path, slot: str, path: str) -> dict:
-    """What a slot's process answers at its side door; nothing where there is no process."""
-    direct = build_opener(ProxyHandler({}))  # whatever proxy the host is told to use
-    try:
-        port = json.loads((home / "run" / f"{slot}.json").read_text())["port"]
-        with direct.open(f"http://127.0.0.1:{port}{path}", timeout=3) as answer:
-            found = json.load(answer)
-    except (OSError, HTTPException, ValueError, KeyError, TypeError):
-        # A process that was killed leaves its port behind, and anything may listen there now.
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def live_slot(home: Path) -> str:
-    """The slot that `live` points to; where there is no such link, the one that answers at the front door."""
-    try:
-        name = (home / "live").readlink().name
-    except OSError:
-        name = ""
-    if name in SLOTS:
-        return name
-    return next((slot for slot in SLOTS if asked(home, slot, "/readyz").get("live") is True), "")
-
-
-def logged(home: Path) -> list[str]:
-    """The releases of the log, the oldest first; a line that a crash cut short does not count."""
-    releases = []
-    try:
-        lines = (home / "releases.jsonl").read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            releases.append(str(json.loads(line)["release"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return releases
 
 
 def superfluous(home: Path, wanted: dict, log: list[str], keep: int) -> list[str]:
@@ -150,50 +104,26 @@ def superfluous(home: Path, wanted: dict, log: list[str], keep: int) -> list[str
     runtimes = {(release / "runtime").resolve() for release in kept} | {
         runtime_folder(home, wanted).resolve()
     }
-    old = [path for path in (home / "releases").glob("*") if path not in kept]
+    # Where the log is lost, nobody knows what was live: then only what was never finished goes.
+    unfinished = f"*{'' if log else PARTIAL}"
+    old = [path for path in (home / "releases").glob(unfinished) if path not in kept]
     unused = [path for path in (home / "runtimes").glob("*") if path.resolve() not in runtimes]
     return sorted(str(path.relative_to(home)) for path in [*old, *unused])
 
 
-def runtime_whole(folder: Path) -> bool:
-    """Whether a runtime was installed to the end, and every file of every wheel is still there."""
-    try:
-        requirements = (folder / "requirements.txt").read_text()
-        (site,) = folder.glob("lib/python*/site-packages")
-        records = {
-            path.parent.name.split("-")[0]: path.read_text() for path in site.glob("*.dist-info/RECORD")
-        }
-        files = [row for record in records.values() for row in csv.reader(record.splitlines()) if row[2]]
-        there = all((site / name).stat().st_size == int(size) for name, _, size in files)
-    except (OSError, ValueError, IndexError):
-        return False
-    wanted = {
-        re.split(r"[^A-Za-z0-9._-]", line)[0] for line in requirements.splitlines() if line[:1].isalnum()
-    }
-    return there and (folder / ".complete").is_file() and plain(wanted) <= plain(records)
-
-
-def plain(names: set[str] | dict[str, str]) -> set[str]:
-    """Names of packages, written the same way (PEP 503)."""
-    return {re.sub(r"[-_.]+", "_", name).lower() for name in names}
-
-
-def runtime_folder(home: Path, release: dict) -> Path:
-    return home / "runtimes" / release["runtime"][:16]
-
-
 def problems(
-    home: Path, wanted: dict, address: str, port: int, python: str, manager: str = "supervisord"
-) -> list[str]:
+    home: Path, wanted: dict, address: str, port: int, python: str, manager: str = "supervisord",
+    machine: str = "x86_64",
+) -> list[str]:  # fmt: skip
     door = taken(home, address, port, manager)
-    looks = (unwritable(home), wrong_python(python), door, another(home, wanted))
+    looks = (unwritable(home), wrong_python(python, machine), door, another(home, wanted))
     return [found for found in looks if found]
 
 
 def another(home: Path, wanted: dict) -> str:
     """Whether the host knows another release by the name of the one that is wanted."""
     there = record(home / "releases" / wanted["release"])
-    if not there or there == wanted:
+    if not there or there == wanted or not whole(home / "releases" / wanted["release"], there):
         return ""
     return f"{wanted['release']} is on the host already, of commit {there.get('commit')} and bundle {there.get('bundle')}"
 
@@ -211,23 +141,27 @@ def unwritable(home: Path) -> str:
         return f"{home} cannot be written to: {error.strerror}"
 
 
-def wrong_python(python: str) -> str:
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+def wrong_python(python: str, machine: str) -> str:
+    """Whether the runtime's wheels would not run: another Python, or another kind of machine."""
+    code = "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())"
     try:
-        found = subprocess.run(
-            [python, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+        version, kind = done.stdout.split()
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
         return f"{python} does not run: {error}"
-    return "" if found == PYTHON else f"{python} is Python {found}, the runtime is for {PYTHON}"
+    if version != PYTHON:
+        return f"{python} is Python {version}, the runtime is for {PYTHON}"
+    return "" if kind == machine else f"this machine is {kind}, the runtime is for {machine}"
 
 
 def taken(home: Path, address: str, port: int, manager: str = "supervisord") -> str:
     """Whether another program has the front door's port; the environment's own may have it."""
     managed = MANAGERS[manager](home)
-    ours = managed.runs() or managed.orphaned()
-    if ours and managed.door.format(address=address, port=port) in "".join(managed.configuration().values()):
-        return ""
+    if managed.runs() or managed.orphaned():
+        told = "".join(text(file) for file in managed.files().values())
+        # Where somebody has changed the files since, who answers tells.
+        if managed.door.format(address=address, port=port) in told or ours(home, address, port):
+            return ""
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -237,128 +171,78 @@ def taken(home: Path, address: str, port: int, manager: str = "supervisord") -> 
     return ""
 
 
-def text(file: Path) -> str:
+def ours(home: Path, address: str, port: int) -> bool:
+    """Whether the live slot answers at a front door."""
     try:
-        return file.read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-class Supervisord:
-    """The supervisord of an environment's folder."""
-
-    door = "tcp://{address}:{port}\n"
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-
-    def configuration(self) -> dict:
-        return {name: text(self._home / name) for name in ("supervisord.conf", "slot.sh")}
-
-    def runs(self) -> bool:
-        """Whether it answers; the file with its id may outlive it."""
-        try:
-            os.chdir(self._home)  # its socket's full path may be longer than a socket's may be
-            with socket.socket(socket.AF_UNIX) as attempt:
-                attempt.connect("run/supervisord.sock")
-        except OSError:
-            return False
-        return True
-
-    def orphaned(self) -> bool:
-        """Whether a process still serves that it has left behind when it was killed."""
-        return not self.runs() and any(serves(self._home / "run" / f"{slot}.json") for slot in SLOTS)
-
-
-class Systemd:
-    """The units of the host's systemd."""
-
-    door = "ListenStream={address}:{port}\n"
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-
-    def configuration(self) -> dict:
-        return {
-            name: text(UNITS / name) for name in ("slipway.socket", "slipway.service", "slipway@.service")
-        }
-
-    def runs(self) -> bool:
-        """Whether it holds the front door's socket, and starts the live slot."""
-        try:
-            asked = [
-                ["systemctl", "is-active", "--quiet", unit] for unit in ("slipway.socket", "slipway.service")
-            ]
-            return all(subprocess.run(command, check=False).returncode == 0 for command in asked)
-        except OSError:
-            return False
-
-    def orphaned(self) -> bool:
-        """Never: no process of a unit outlives systemd."""
+        with build_opener(ProxyHandler({})).open(f"http://{address}:{port}/metadata", timeout=1) as answer:
+            said = json.load(answer)
+    except (OSError, HTTPException, ValueError):
         return False
-
-
-MANAGERS = {"supervisord": Supervisord, "systemd": Systemd}
-
-
-def serves(announcement: Path) -> bool:
-    """Whether the process is there that announced itself: it holds a lock on the file."""
-    try:
-        with announcement.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return bool(said) and said == asked(home, live_slot(home), "/metadata")
 
 
 def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -> dict:
     """Everything but the problems, as documented in RETURN."""
     managed = MANAGERS[manager](home)
+    folder, release = runtime_folder(home, wanted), home / "releases" / wanted["release"]
+    installed, runtime_installed = whole(release, wanted), runtime_whole(folder)
     live = live_slot(home)
     is_live = bool(live) and record((home / "slots" / live).resolve()) == wanted
-    target = live if is_live else SLOTS.get(live, "blue")
+    # What runs from files that are brought again goes on until the other slot has been proven on them.
+    stays = is_live and installed and runtime_installed
+    target = live if stays else SLOTS.get(live, "blue")
     # What serves without a manager is ended, and started anew.
     runs = managed.runs()
     served = asked(home, target, "/metadata") if runs else {}
-    folder, release = runtime_folder(home, wanted), home / "releases" / wanted["release"]
-    installed = whole(release, wanted)
     return {
         "live_slot": live,
         "target_slot": target,
         "target_serves": bool(served) and all(served.get(key) == value for key, value in wanted.items()),
-        "target_open": runs and is_live and asked(home, target, "/readyz").get("live") is True,
+        "target_open": runs and stays and asked(home, target, "/readyz").get("live") is True,
         "running": {slot: (home / "run" / f"{slot}.json").exists() for slot in SLOTS},
         "folders_missing": [str(home / name) for name in FOLDERS if not (home / name).is_dir()],
         "manager_runs": runs,
+        "manager_enabled": managed.enabled(),
         "orphaned": managed.orphaned(),
-        "configuration": managed.configuration(),
+        "configuration": {name: text(file) for name, file in managed.files().items()},
+        "written": read(home / WRITTEN),
+        "strangers": managed.strangers(),
         "release_installed": installed,
         "release_damaged": release.exists() and not installed,
-        "runtime_installed": runtime_whole(folder),
+        "runtime_installed": runtime_installed,
         "last_logged": (logged(home) or [""])[-1],
         "superfluous": superfluous(home, wanted, logged(home), keep),
         "free_bytes": shutil.disk_usage(existing(home)).free,
     }
 
 
-def report(home: Path) -> dict:
-    """What is live, installed and logged, and what the live slot's process answers."""
-    slot = live_slot(home)
-    records = {folder: record(folder) for folder in sorted((home / "releases").glob("*"))}
-    return {
-        "slot": slot,
-        "live": record((home / "slots" / slot).resolve()) if slot else {},
-        "installed": {
-            folder.name: found
-            for folder, found in records.items()
-            if found.get("release") == folder.name and whole(folder, found)
-        },
-        "log": text(home / "releases.jsonl"),
-        "answers": asked(home, slot, "/metadata") if slot else {},
-        "baseline": text(BASELINE).strip(),
-    }
+def wrong(home: Path, said: dict, address: str | None, port: int | None) -> list[str]:
+    """Everything in a report that does not agree, a sentence each."""
+    slot, live, answers = said["slot"], said["live"], said["answers"]
+    if not slot:
+        return ["nothing is deployed"]
+    if "release" not in live:
+        return [f"the release that {slot} should serve is gone, or has no record", *said["faults"]]
+    name, found = live["release"], []
+    if not answers:
+        found.append(f"{name} should be serving, but does not answer")
+    elif any(answers.get(key) != value for key, value in live.items()):
+        found.append(f"{name} should be serving, but {answers.get('release')} answers, or other bytes of it")
+    elif replaced(home, slot):
+        found.append(f"the process of {name} runs files that have been replaced since it was started")
+    if address and port and answers and not ours(home, address, port):
+        found.append(f"at the front door, {address}:{port}, {name} does not answer")
+    found += [f"{label} is on the host, but its files are not whole" for label in said["damaged"]]
+    return [*found, *said["faults"]]
+
+
+def replaced(home: Path, slot: str) -> bool:
+    """Whether a slot's process has loaded files of its runtime that are no longer there."""
+    try:
+        maps = Path("/proc", str(read(home / "run" / f"{slot}.json")["pid"]), "maps").read_text()
+    except (OSError, KeyError):
+        return False
+    return any(f"{home}/runtimes/" in line and line.endswith(" (deleted)") for line in maps.splitlines())
 
 
 def main() -> None:
@@ -370,6 +254,8 @@ def main() -> None:
             "address": {"type": "str"},
             "port": {"type": "int"},
             "python": {"type": "path"},
+            "machine": {"type": "str", "default": "x86_64"},
+            "thorough": {"type": "bool", "default": False},
             "keep": {"type": "int", "default": 5},
         },
         required_by={"release": ["address", "port", "python"]},
@@ -378,10 +264,13 @@ def main() -> None:
     given = module.params
     home = Path(given["home"])
     if given["release"] is None:
-        module.exit_json(changed=False, report=report(home))
-    found = observe(home, given["release"], given["keep"], given["manager"])
+        said = report(home, given["manager"], thorough=given["thorough"])
+        found = wrong(home, said, given["address"], given["port"])
+        module.exit_json(changed=False, report=said, wrong=found)
+    wanted, manager = given["release"], given["manager"]
+    found = observe(home, wanted, given["keep"], manager)
     found["problems"] = problems(
-        home, given["release"], given["address"], given["port"], given["python"], given["manager"]
+        home, wanted, given["address"], given["port"], given["python"], manager, given["machine"]
     )
     module.exit_json(changed=False, **found)
 
