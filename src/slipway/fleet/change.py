@@ -25,6 +25,10 @@ class Outcome(NamedTuple):
     acceptance: acceptance.Result | None
 
 
+_ALL = ("100%",)
+"""What a fleet goes back to has been proven on it, and each host swaps without losing a request: so all at once."""
+
+
 class UnfinishedError(MachineError):
     """The release is live, but its roll-out did not come to its end."""
 
@@ -103,7 +107,7 @@ class Change:
         """Batch by batch; the tasks that changed something."""
         changed, touched = 0, list[str]()
         there = [name for name in sorted(fleet.hosts) if name not in self._session.lost]
-        for batch in batches(there, self._settings.batches):
+        for batch in batches(there, self._settings.batches if self._wanted.action == "deploy" else _ALL):
             if touched:
                 self._bake(fleet, touched, [name for name in there if name not in touched])
             self._session.check()

@@ -59,6 +59,7 @@ target_serves: {description: Whether the process of that slot serves it already.
 target_open: {description: Whether that process answers at the front door., type: bool, returned: always}
 running: {description: Whether each slot has a process., type: dict, returned: always}
 folders_missing: {description: Folders that the role needs and that are not there., type: list, returned: always}
+owners: {description: Whose the folders are that the service writes to; empty where there is none., type: dict, returned: always}
 manager_runs: {description: Whether the service manager runs., type: bool, returned: always}
 orphaned: {description: Whether it does not but what it kept alive does., type: bool, returned: always}
 configuration: {description: Text of the files that tell the service manager what to run., type: dict, returned: always}
@@ -72,6 +73,7 @@ free_bytes: {description: Free space under home., type: int, returned: always}
 problems: {description: Why the host cannot serve the release., type: list, returned: always}
 """
 
+WRITTEN = ("run", "predictions")
 FOLDERS = ("releases", "runtimes", "slots", "run", "log")
 UNITS = Path("/etc/systemd/system")
 SLOTS = {"blue": "green", "green": "blue"}
@@ -237,6 +239,14 @@ def taken(home: Path, address: str, port: int, manager: str = "supervisord") -> 
     return ""
 
 
+def owner(folder: Path) -> str:
+    """Its user's name; nothing where there is no such folder, or no such user any more."""
+    try:
+        return folder.owner()
+    except (OSError, KeyError):
+        return ""
+
+
 def text(file: Path) -> str:
     try:
         return file.read_text(errors="replace")
@@ -331,6 +341,7 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "target_open": runs and is_live and asked(home, target, "/readyz").get("live") is True,
         "running": {slot: (home / "run" / f"{slot}.json").exists() for slot in SLOTS},
         "folders_missing": [str(home / name) for name in FOLDERS if not (home / name).is_dir()],
+        "owners": {name: owner(home / name) for name in WRITTEN},
         "manager_runs": runs,
         "orphaned": managed.orphaned(),
         "configuration": managed.configuration(),
