@@ -26,6 +26,10 @@ class Outcome(NamedTuple):
     acceptance: acceptance.Result | None
 
 
+_ALL: tuple[Size, ...] = ("100%",)
+"""What a fleet goes back to has been proven on it, and each host swaps without losing a request: so all at once."""
+
+
 class UnfinishedError(MachineError):
     """The release is live, but its roll-out did not come to its end."""
 
@@ -142,8 +146,8 @@ class Change:
 
     @property
     def _sizes(self) -> Sequence[Size]:
-        """Of the batches; what has been proven before goes to all hosts at once."""
-        return self._settings.batches if self._wanted.action == "deploy" else ("100%",)
+        """Of the batches."""
+        return self._settings.batches if self._wanted.action == "deploy" else _ALL
 
     def _install(self, fleet: Fleet, hosts: Sequence[str]) -> int:
         """Put the release on all hosts that lack it, at once, before the first one changes.
