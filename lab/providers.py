@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from pathlib import Path
 
 _MIRROR = "registry.terraform.io"
+_SECONDS = 10
 
 
 def configuration(folder: Path) -> Path:
@@ -37,3 +39,14 @@ def installation(place: Path | None, cache: Path) -> str:
     if place is None:
         return f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
     return f'provider_installation {{\n  filesystem_mirror {{\n    path = "{place}"\n  }}\n}}\n'
+
+
+def refusal() -> str:
+    """Why the provider cannot be had; empty where it can."""
+    if mirror() or Path(os.environ.get("TF_CLI_CONFIG_FILE", "")).is_file():
+        return ""
+    try:
+        with urllib.request.urlopen(f"https://{_MIRROR}/.well-known/terraform.json", timeout=_SECONDS):
+            return ""
+    except OSError as error:
+        return f"the AWS provider is not on this machine, and cannot be downloaded: {error}"

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 from lab.command import HOSTS
 from lab.plan import Process
-from tests.lab.fleet import HOME, PORT
+from tests.lab.fleet import PORT
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.load import Load
-from tests.local.workplace import clone, ended, rebuilt, rewrite, until
+from tests.local.workplace import clone, rebuilt, rewrite
 
 from lab import lab as labs
 from slipway import bundle, params
@@ -130,20 +127,6 @@ def test_a_second_deploy_changes_nothing(serving: Yard) -> None:
     assert before == serving.tags()
 
 
-def test_a_swap_of_the_fleet_and_back_loses_no_request(serving: Yard, rows: list[dict[str, Any]]) -> None:
-    with ExitStack() as stack:
-        loads = [stack.enter_context(Load(PORT, rows, str(host.address))) for host in serving.hosts.values()]
-        serving.does("deploy", ENVIRONMENT, "v1.1.0")
-        serving.in_order("v1.1.0")
-        out = serving.does("rollback", ENVIRONMENT)
-    assert [load.failed for load in loads] == [[], [], []]
-    assert [load.releases for load in loads] == [["v1.0.0", "v1.1.0"]] * 3
-    assert "terraform" in out
-    assert "model-1, model-2, model-3  verify" in out
-    serving.in_order("v1.0.0")
-    assert serving.desired()[-2:] == ["deploy v1.1.0", "rollback v1.0.0"]
-
-
 def test_a_bad_release_stops_at_the_gatekeeper_and_git_says_so(serving: Yard) -> None:
     said = serving.slipway("deploy", ENVIRONMENT, "v1.1.1")
     assert said.code == ROLLED_BACK, said.out + said.err
@@ -192,33 +175,6 @@ def baking(serving: Yard) -> Iterator[Callable[[str], None]]:
     file = serving.root / "terraform" / "environments" / ENVIRONMENT / "rollout.yaml"
     yield lambda limits: rewrite(file, f"bake: {BAKE % limits}\n".encode())
     file.unlink()
-
-
-def test_a_bake_without_traffic_asks_both_releases_and_lets_a_sound_one_go_on(
-    serving: Yard, baking: Callable[[str], None]
-) -> None:
-    baking("positives: 0.5, score: 0.5")
-    out = serving.does("deploy", ENVIRONMENT, "v1.1.0")
-    baked = [line.split()[1:5] for line in out.splitlines() if line.startswith("bake")]
-    assert baked == [
-        ["model-1", "beside", "model-2,", "model-3"],
-        ["model-1,", "model-2", "beside", "model-3"],
-    ]
-    assert out.count("promote") == 2
-    serving.in_order("v1.1.0")
-
-
-def test_a_plausible_model_that_decides_otherwise_is_aborted_and_git_says_so(
-    serving: Yard, baking: Callable[[str], None]
-) -> None:
-    baking("positives: 0.1, score: 0.5")
-    said = serving.slipway("deploy", ENVIRONMENT, "v1.2.0")
-    assert said.code == ROLLED_BACK, said.out + said.err
-    assert "v1.2.0 was live on a part of the fleet, and was taken back; v1.0.0 is still serving" in said.err
-    assert "abort: positives is above its limit" in said.err
-    assert serving.desired()[-2:] == ["deploy v1.2.0", "abort v1.0.0"]
-    assert "v1.2.0" not in {entry["release"] for entry in serving.host_log("model-2")}
-    serving.in_order("v1.0.0")
 
 
 def test_a_release_in_the_shadow_of_the_gatekeeper_is_judged_and_changes_nothing(
@@ -272,40 +228,3 @@ def test_a_rollback_goes_on_without_a_host_and_again_with_it(serving: Yard) -> N
     assert "git wants v1.0.0, the host has v1.1.0" in serving.slipway("status", ENVIRONMENT).out
     serving.does("rollback", ENVIRONMENT, "v1.0.0")
     serving.in_order("v1.0.0")
-
-
-def test_a_deploy_that_is_killed_between_two_hosts_is_finished_by_reconcile(serving: Yard) -> None:
-    with ended(serving.begin("deploy", ENVIRONMENT, "v1.1.0")) as deploy:
-        until(lambda: serving.serve(["model-1"])["model-1"] == "v1.1.0", "the gatekeeper has changed", 60)
-        os.kill(deploy.pid, signal.SIGKILL)
-    assert set(serving.serve().values()) <= {"v1.0.0", "v1.1.0"}
-
-    def reconciled() -> bool:
-        """What the playbook that outlives its command still does, is waited for."""
-        said = serving.slipway("reconcile", ENVIRONMENT)
-        assert said.code in {0, LOCKED}, said.out + said.err
-        return said.code == 0
-
-    until(reconciled, "reconcile ends well", 120)
-    serving.in_order("v1.1.0")
-
-
-def test_of_two_machines_that_deploy_at_once_one_wins(serving: Yard, tmp_path: Path) -> None:
-    """The other machine is another clone, which shares nothing with this one but the hosts."""
-    root = tmp_path / "slipway"
-    shutil.copytree(serving.root, root, symlinks=True, ignore=shutil.ignore_patterns("lock", "ansible-tmp*"))
-    other = Yard(root, serving.lab)
-    with ended(serving.begin("deploy", ENVIRONMENT, "v1.1.0")) as first:
-        lock = f"/run/lock/slipway{HOME.replace('/', '-')}.owner"
-        gatekeeper = serving.hosts["model-1"]
-        until(
-            lambda: "deploy yard v1.1.0" in gatekeeper.run(f"cat {lock} || true"),
-            "the first one has the lock",
-        )
-        said = other.slipway("rollback", ENVIRONMENT, "v1.0.0")
-        assert said.code == LOCKED, said.out + said.err
-        assert "'slipway deploy yard v1.1.0'" in said.err
-        assert "(on model-1)" in said.err
-        first.communicate(timeout=120)
-        assert first.returncode == 0
-    serving.in_order("v1.1.0")
