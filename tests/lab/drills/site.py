@@ -194,6 +194,10 @@ class Site(Yard):
         """How many requests a host has got."""
         return int(self._statistics()[name][7])
 
+    def repeats(self) -> int:
+        """How often the balancer has asked a host again, or another one."""
+        return sum(int(row[15]) + int(row[16]) for row in self._statistics().values())
+
     def failures(self) -> dict[str, int]:
         """How often each host has gone from UP to DOWN."""
         return {name: int(row[22]) for name, row in self._statistics().items()}
