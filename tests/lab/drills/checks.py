@@ -72,16 +72,22 @@ def untrue(
     return [*illegal, *(f"not the offline prediction: {request}" for request in load.wrong(known, rows))]
 
 
-def unlogged(load: Load, found: Tally[str], kills: int) -> list[str]:
+def unlogged(load: Load, found: Tally[str], kills: int, repeats: int) -> list[str]:
     """(c) Answered requests that are not in the prediction logs exactly once.
 
-    A process that is killed loses what it had not written yet; and what it had answered to a balancer that was not told any more,
-    another host answers again.
+    A process that is killed loses what it had not written yet. A request that the balancer has repeated may have been
+    answered by both hosts.
+
+    Args:
+        load: The requests.
+        found: How often each id is logged.
+        kills: How often something that answers was killed.
+        repeats: How often the balancer has asked another time.
     """
-    if kills:
-        return []
     counts = {request.id: found[request.id] for request in load.requests if not request.error}
-    return [f"{name} is logged {count} times" for name, count in counts.items() if count != 1]
+    twice = [f"{name} is logged {count} times" for name, count in counts.items() if count > 1]
+    never = [f"{name} is not logged" for name, count in counts.items() if not count]
+    return [*(twice if len(twice) > repeats else []), *([] if kills else never)]
 
 
 def unfamiliar(load: Load) -> list[str]:

@@ -34,6 +34,7 @@ class Drill:
         self.loads: list[Load] = []
         self._began = self._last = time.monotonic()
         self._timeline = Timeline(self.old)
+        self._repeats = site.repeats()
 
     @contextlib.contextmanager
     def load(self, *, forgiving: bool = False) -> Iterator[Load]:
@@ -92,7 +93,8 @@ class Drill:
         """
         self._timeline.settles(release, self._last)
         self.site.in_order(release)
-        found = Counter(self.site.logged()) if logged and not kills else Counter[str]()
+        found = Counter(self.site.logged()) if logged else Counter[str]()
+        repeats = self.site.repeats() - self._repeats
         problems = [
             problem
             for load in self.loads
@@ -100,7 +102,7 @@ class Drill:
                 *refused(load, kills, THREADS),
                 *untrue(load, self._timeline, self.site.models, self.site.rows),
                 *unfamiliar(load),
-                *(unlogged(load, found, kills) if logged else []),
+                *(unlogged(load, found, kills, repeats) if logged else []),
             )
         ]
         assert problems == [], f"{len(problems)} problems, the first ones: {problems[:5]}"
