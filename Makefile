@@ -1,6 +1,6 @@
 # Every verb is one line; `make` prints them. UV_* and PYTHON can be set from outside.
 .DEFAULT_GOAL := help
-.PHONY: help up down train test check bench lab
+.PHONY: help up down train test check bench lab drills
 PYTHON ?= python3
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -27,8 +27,11 @@ check: .venv ## Run every check of pre-commit on every file
 bench: .venv ## Print the figures of docs/benchmarks.md
 	@.venv/bin/python -m bench
 
-lab: .venv ## Bring four real hosts up on this machine, as root; `python -m lab down` removes them
-	@.venv/bin/python -m lab up
+lab: .venv ## Show it all on real hosts of this machine, as root: AWS, machines, canary, bad release, roll-back
+	@.venv/bin/python -m lab show
+
+drills: .venv ## Break the lab in every way of docs/drills.md, under load, as root; SOAK=N adds N faults at random
+	@.venv/bin/pytest tests/lab/drills -m '$(if $(SOAK),drill or soak,drill)' $(if $(SOAK),--soak=$(SOAK))
 
 .PHONY: .venv
 .venv:

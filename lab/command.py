@@ -62,7 +62,14 @@ def _needs(_name: str) -> None:
         _say(" ".join(missing))
 
 
-_VERBS = {"up": _up, "down": _down, "status": _status, "needs": _needs}
+def _show(name: str) -> None:
+    from lab import show  # noqa: PLC0415 - `needs` runs where nothing is installed
+
+    if show.tell(name):
+        raise LabError("not everything went as it should")
+
+
+_VERBS = {"up": _up, "down": _down, "status": _status, "needs": _needs, "show": _show}
 
 
 def _say(line: str) -> None:

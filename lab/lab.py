@@ -15,6 +15,7 @@ from lab.shell import LabError, alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ipaddress import IPv4Address
 
 _NETWORKS = IPv4Network("10.213.0.0/16")
 """Where labs are that are not told otherwise; each takes the first /24 that is free."""
@@ -44,6 +45,32 @@ class Lab:
             host.start()
         for host in self.hosts.values():
             host.wait()
+
+    def prepare(self) -> None:
+        """Make the network, in which there are no hosts yet; `add` brings them."""
+        ssh.prepare(self.plan)
+        self.network.up(self.plan.controller)
+
+    def add(self, name: str, address: IPv4Address) -> Host:
+        """Switch one more host on, which `wait` waits for."""
+        base = root.ensure()
+        self._replan({**self.plan.hosts, name: address})
+        host = self.hosts[name] = Host(self.plan, name, self.network)
+        host.create(base)
+        host.start()
+        return host
+
+    def drop(self, name: str) -> None:
+        """Remove a host and all that it had."""
+        self.hosts.pop(name).destroy()
+        self.network.detach(name)
+        self._replan({host: address for host, address in self.plan.hosts.items() if host != name})
+
+    def _replan(self, hosts: dict[str, IPv4Address]) -> None:
+        self.plan = self.plan._replace(hosts=hosts)
+        # Before there is anything of it: so `down` finds it.
+        self.plan.write()
+        ssh.prepare(self.plan)
 
     def remove(self) -> None:
         """Remove everything, or what is there of it."""
@@ -94,7 +121,7 @@ def _bring_up(plan: Plan) -> Lab:
     plan._replace(owner=Process.current()).write()
     plan.folder.chmod(_STATE_MODE)
     try:
-        lab.make()
+        lab.make() if plan.hosts else lab.prepare()
     except BaseException:
         lab.remove()
         raise

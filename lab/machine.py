@@ -150,6 +150,19 @@ class Host:
         config = self._plan.folder / "ssh_config"
         return run("ssh", "-F", str(config), self.name, "--", *command, text=text)
 
+    def place(self, path: str) -> Path:
+        """A file of the host's, as this machine reaches it: sockets too.
+
+        Raises:
+            LabError: The host is off.
+        """
+        process = self._process()
+        if not process or not process.alive:
+            raise LabError(f"{self.name} is off")
+        # The container's own process sees this machine's files; its first child is the host's PID 1.
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return Path(f"/proc/{children[0]}/root") / path
+
     def log(self) -> str:
         """What its container said; printed where a test fails."""
         with contextlib.suppress(OSError):

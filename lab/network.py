@@ -26,6 +26,9 @@ table bridge lab {
         type filter hook forward priority 0; policy accept;
         ip saddr . ip daddr @cut drop
     }
+    chain chance {
+        type filter hook forward priority 1; policy accept;
+    }
 }
 """
 
@@ -64,6 +67,10 @@ class Network:
             text=f"address add {address} dev host0\nlink set host0 up\nlink set lo up\n",
         )
 
+    def detach(self, host: str) -> None:
+        """Remove a host's namespace, and its link with it."""
+        attempt("ip", "netns", "delete", self.space(host))
+
     def cut(self, host: str) -> None:
         """Pull a host's cable."""
         self._inside(f"link set {host} down\n")
@@ -76,9 +83,15 @@ class Network:
         """Lose every packet between two addresses, both ways."""
         self._rule(f"add element bridge lab cut {{ {one} . {other}, {other} . {one} }}\n")
 
+    def lose(self, one: IPv4Address, other: IPv4Address, percent: int) -> None:
+        """Lose some packets between two addresses, both ways, by chance."""
+        both = f"{{ {one}, {other} }}"
+        chance = f"numgen random mod 100 < {percent}"
+        self._rule(f"add rule bridge lab chance ip saddr {both} ip daddr {both} {chance} drop\n")
+
     def pass_all(self) -> None:
         """Lose no packet any more."""
-        self._rule("flush set bridge lab cut\n")
+        self._rule("flush set bridge lab cut\nflush chain bridge lab chance\n")
 
     def down(self, hosts: list[str]) -> None:
         """Remove all of it, or what is there of it."""

@@ -22,7 +22,7 @@ _PAUSE_SECONDS = 0.02
 
 
 def prepare(plan: Plan) -> None:
-    """Make the lab's key pair, a key of each host, `known_hosts`, and `ssh_config` for `ssh -F`."""
+    """Make the lab's key pair, a key of each host, `known_hosts`, and `ssh_config` for `ssh -F`; keys stay that are there."""
     folder = plan.folder
     _keygen(folder / "key", "slipway lab")
     known = []
@@ -85,5 +85,7 @@ def greets(address: IPv4Address) -> bool:
 
 
 def _keygen(file: Path, comment: str) -> None:
+    if file.with_suffix(".pub").exists():
+        return
     file.unlink(missing_ok=True)
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(file))

@@ -1,17 +1,16 @@
 """Whole environments against AWS on loopback: applied, changed and destroyed, with an empty plan after each step."""
 
-import datetime as dt
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.x509.oid import NameOID
-from tests.infra.conftest import ROOT, Aws, Cli
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from lab.aws import ACCOUNT, REGION, Aws
+from lab.certificate import self_signed
+from tests.infra.conftest import ROOT, Cli
 
 from slipway.fleet import cost, orphans, terraform
 from slipway.fleet.environment import Environment, Fleet, Host
@@ -98,7 +97,7 @@ def the_machines_are_as_they_should_be(aws: Aws, fleet: Fleet) -> None:
 
 def artefacts_can_be_kept(aws: Aws) -> None:
     """By everybody of the account; the bucket is not empty when it is destroyed."""
-    bucket = "slipway-production-artefacts-123456789012"
+    bucket = f"slipway-production-artefacts-{ACCOUNT}"
     kept = aws.client("s3").put_object(Bucket=bucket, Key="dvc/object", Body=b"1")
     assert kept["ServerSideEncryption"] == "aws:kms"
     assert kept["VersionId"]
@@ -116,7 +115,7 @@ def what_no_state_knows_is_an_orphan(aws: Aws, root: terraform.Terraform) -> Non
         ImageId="ami-03cf127a", MinCount=1, MaxCount=1,
         TagSpecifications=[{"ResourceType": "instance", "Tags": mark}],
     )["Instances"]  # fmt: skip
-    arn = f"arn:aws:ec2:{aws.region}:123456789012:instance/{left['InstanceId']}"
+    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{left['InstanceId']}"
     assert orphans.unknown(orphans.tagged("production"), known) == [arn]
     ec2.terminate_instances(InstanceIds=[left["InstanceId"]])
 
@@ -167,26 +166,3 @@ def tags(instance: dict[str, Any]) -> dict[str, str]:
 def public_key() -> str:
     key = ed25519.Ed25519PrivateKey.generate().public_key()
     return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-
-
-def self_signed(domain: str) -> tuple[bytes, bytes]:
-    """A certificate and its key, as ACM imports them."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM), private

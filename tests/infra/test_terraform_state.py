@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.infra.conftest import Aws
+from lab.aws import Aws
 
 from slipway.errors import InputError, Locked, MachineError
 from slipway.fleet import orphans, terraform
@@ -111,6 +111,30 @@ def test_the_state_is_kept_in_the_bucket(
     assert keys(aws, state_bucket) == {"staging/terraform.tfstate"}
     assert root.plan() is False
     assert not list(environment.terraform_root.glob("*.tfstate"))
+
+
+def test_a_state_that_cannot_be_read_is_not_an_empty_one(
+    root: terraform.Terraform, aws: Aws, state_bucket: str
+) -> None:
+    assert not root.applied
+    aws.down(state_bucket)
+    try:
+        with pytest.raises(MachineError, match="terraform output failed"):
+            assert root.applied
+    finally:
+        aws.up(state_bucket)
+
+
+def test_a_root_is_prepared_for_one_bucket(
+    root: terraform.Terraform,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    terraform_binary: Path,
+) -> None:
+    elsewhere = terraform.Terraform(environment._replace(name="other"), terraform_binary)
+    here = [root.initialised, elsewhere.initialised]
+    monkeypatch.setenv("SLIPWAY_STATE_BUCKET", "another")
+    assert [*here, root.initialised] == [True, False, False]
 
 
 def test_without_a_bucket_it_is_said_how_to_name_one(

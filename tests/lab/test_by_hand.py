@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.command import HOSTS
 from lab.plan import Process
-from tests.lab.fleet import HOME, Fleet, Played, answers, controls, files, live_slot, main_pid, served
+from tests.lab.fleet import HOME, Fleet, answers, controls, files, live_slot, main_pid, served
 from tests.local.workplace import Workplace, with_note
 
 from lab import lab as labs
 
 if TYPE_CHECKING:
+    from lab.play import Played
     from collections.abc import Iterator
 
     from lab.lab import Lab

@@ -10,6 +10,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pandas as pd
 import pytest
 from lab.shell import LabError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SECONDS_TO_RETURN = 2.0
 EXPOSURE_MAXIMUM = 1.5
 STARTS_MAXIMUM = 5
+PREDICTIONS = f"{HOME}/predictions"
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,24 @@ def serving(fleet: Fleet, first: dict[str, Any]) -> Host:
 
 def journal(host: Host) -> str:
     return host.run("sudo", "journalctl", "--boot", "--no-pager", "--lines=30")
+
+
+def logged(host: Host) -> str:
+    """The prediction log."""
+    return host.run(f"sudo sh -c 'cat {PREDICTIONS}/*.jsonl || true'")
+
+
+def dropped(host: Host) -> float:
+    """Rows that are not in it."""
+    text = httpx.get(f"http://{host.address}:{PORT}/metrics", timeout=10, trust_env=False).text
+    found = re.search(r"^slipway_prediction_log_dropped_total (\S+)$", text, re.MULTILINE)
+    assert found, text
+    return float(found[1])
+
+
+def begin_again(host: Host) -> None:
+    """Restart the live slot's process: it has a file of the log open."""
+    host.run("sudo", "systemctl", "restart", f"slipway@{live_slot(host)}")
 
 
 def kill(host: Host) -> None:
@@ -131,6 +151,42 @@ def test_what_serves_cannot_change_what_it_serves(serving: Host) -> None:
     with pytest.raises(LabError, match="Read-only file system"):
         serving.run(f"{inside} touch {HOME}/releases/v1.0.0/bundle/model.onnx")
     serving.run(f"{inside} touch {HOME}/run/{slot}.json")
+
+
+def test_what_was_answered_is_written_down_for_the_service_s_group(
+    serving: Host, rows: list[dict[str, Any]]
+) -> None:
+    url = f"http://{serving.address}:{PORT}/predict"
+    answer = httpx.post(url, json=rows[0], headers={"X-Request-Id": "lab-1"}, timeout=10, trust_env=False)
+    assert (answer.status_code, answer.headers["X-Request-Id"]) == (200, "lab-1")
+    until(lambda: '"request":"lab-1"' in logged(serving), "the line is there")
+    found = json.loads(logged(serving).splitlines()[-1])
+    assert (found["release"], found["predictions"]) == ("v1.0.0", answer.json()["predictions"])
+    modes = serving.run(f"sudo sh -c 'stat --format=%U:%G:%a {PREDICTIONS} {PREDICTIONS}/*'")
+    assert modes.split() == ["slipway:slipway:750", "slipway:slipway:640"]
+
+
+def test_a_disk_that_is_full_of_predictions_costs_lines_of_the_log_and_no_answer(
+    serving: Host, rows: list[dict[str, Any]]
+) -> None:
+    owner = "uid=$(id -u slipway),gid=$(id -g slipway)"
+    serving.run(f"sudo mount -t tmpfs -o size=64k,mode=750,{owner} none {PREDICTIONS}")
+    begin_again(serving)
+    try:
+        with Load(PORT, rows, str(serving.address)) as load:
+            until(lambda: dropped(serving) > 0, "the disk is full")
+            time.sleep(0.5)
+        whole = [json.loads(line) for line in logged(serving).splitlines()]
+    finally:
+        serving.run(f"sudo sh -c 'rm {PREDICTIONS}/*' && sudo umount --lazy {PREDICTIONS}")
+    assert (load.failed, load.releases) == ([], ["v1.0.0"])
+    assert len(whole) + dropped(serving) == len(load.requests)
+    assert "predictions are not logged: [Errno 28]" in journal(serving)
+    begin_again(serving)
+    before = len(logged(serving).splitlines())
+    with Load(PORT, rows, str(serving.address)) as load:
+        pass
+    until(lambda: len(logged(serving).splitlines()) == before + len(load.requests), "all are logged again")
 
 
 def test_a_swap_under_load_loses_no_request(

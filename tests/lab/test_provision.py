@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from lab.play import Played, play, reached
 from lab.shell import LabError, run
-from tests.lab.fleet import Played, controls, play, reached
+from tests.lab.fleet import controls
 from tests.local.load import Load
 from tests.local.workplace import until
 

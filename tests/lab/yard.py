@@ -23,17 +23,27 @@ _VARIABLES = """---
 ansible_become: true
 ansible_python_interpreter: /usr/bin/python3
 model_server_python: /usr/bin/python3
+host_baseline_doors:
+  - {port: 8080, sources: [10.0.0.0/8]}
 """
 
 
 class Yard(Workplace):
     """The working repository, and the hosts of its environment."""
 
+    variables = _VARIABLES
+    """Of all its hosts, for Ansible."""
+
     def __init__(self, root: Path, lab: Lab) -> None:
         super().__init__(root)
         self.lab = lab
         self.hosts = {name: host for name, host in lab.hosts.items() if name.startswith("model-")}
         self.home = root / ".slipway" / ENVIRONMENT
+
+    @property
+    def url(self) -> str:
+        """The front door."""
+        return self.url_of("model-1")
 
     def build(self) -> None:
         """Write the environment's Terraform root and inventory."""
@@ -42,7 +52,7 @@ class Yard(Workplace):
         for folder in (root, inventory / "group_vars"):
             folder.mkdir(parents=True)
         fleet = {
-            "url": f"http://{self.hosts['model-1'].address}:{PORT}",
+            "url": self.url,
             "service_manager": "systemd",
             "hosts": {
                 name: {"address": str(host.address), "connection": "ssh", "home": HOME, "port": PORT}
@@ -59,7 +69,7 @@ class Yard(Workplace):
             )
         )
         (inventory / "hosts.yml").write_text("---\nmodel_servers:\n")
-        (inventory / "group_vars" / "model_servers.yml").write_text(_VARIABLES)
+        (inventory / "group_vars" / "model_servers.yml").write_text(self.variables)
         (root / "ssh_config").write_text((self.lab.plan.folder / "ssh_config").read_text())
 
     def commit(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""A small load through the front door: half of it over connections that are kept, half over a new one each time."""
+"""A load through a front door: half of it over connections that are kept, half over a new one each time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ LAME_DUCK_SECONDS = 5.5
 
 
 class Request(NamedTuple):
+    """A request and how it ended, in monotonic seconds."""
+
     started: float
     ended: float
     row: int
@@ -28,18 +31,42 @@ class Request(NamedTuple):
     label: str
     probability: float
     error: str
+    """Of the last attempt; empty where it was answered."""
+    id: str = ""
+    status: int = 0
+    """0 where there was no answer."""
+    first_error: str = ""
+    """Of the attempt before, where it was asked twice."""
 
 
 class Load:
-    """At least 100 requests a second for as long as the context lasts; every answer is recorded."""
+    """So many requests a second for as long as the context lasts; every answer is recorded.
 
-    def __init__(self, port: int, rows: Sequence[Mapping[str, Any]], address: str = "127.0.0.1") -> None:
+    Each request has an id of its own, in the header `X-Request-Id`.
+
+    Args:
+        port: Of the front door.
+        rows: Asked in turn, one a request.
+        address: Of the front door.
+        threads: Who ask, `PER_SECOND` times a second each; every second one keeps its connection.
+        attempts: How often a request that failed is asked, at most.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        rows: Sequence[Mapping[str, Any]],
+        address: str = "127.0.0.1",
+        threads: int = THREADS,
+        attempts: int = 1,
+    ) -> None:
         self.requests: list[Request] = []
         self._port = port
         self._address = address
+        self._attempts = attempts
         self._bodies = [json.dumps(row).encode() for row in rows]
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(THREADS)]
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(threads)]
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -62,6 +89,11 @@ class Load:
     @property
     def failed(self) -> list[Request]:
         return [request for request in self.requests if request.error]
+
+    @property
+    def repeated(self) -> list[Request]:
+        """Those that failed at first."""
+        return [request for request in self.requests if request.first_error]
 
     @property
     def releases(self) -> list[str]:
@@ -97,23 +129,38 @@ class Load:
             count += 1
             # By the clock: who is late catches up.
             self._over.wait(max(0.0, self._began + count / PER_SECOND - time.monotonic()))
-            request = self._one(connection, (number + THREADS * count) % len(self._bodies))
+            request = self._persist(connection, (number + len(self._threads) * count) % len(self._bodies))
             self.requests.append(request)
             if request.error or not keep:
                 connection.close()
         connection.close()
 
-    def _one(self, connection: http.client.HTTPConnection, row: int) -> Request:
-        started = time.monotonic()
+    def _persist(self, connection: http.client.HTTPConnection, row: int) -> Request:
+        """Ask, and ask again where that failed, over a new connection."""
+        name, first = uuid.uuid4().hex, None
+        for attempt in range(self._attempts):
+            if attempt:
+                connection.close()
+            request = self._one(connection, row, name)
+            first = first or request
+            if not request.error:
+                break
+        before = first.error if first and first is not request else ""
+        return request._replace(started=first.started if first else request.started, first_error=before)
+
+    def _one(self, connection: http.client.HTTPConnection, row: int, name: str) -> Request:
+        started, status = time.monotonic(), 0
         try:
-            connection.request("POST", "/predict", self._bodies[row])
+            connection.request("POST", "/predict", self._bodies[row], {"X-Request-Id": name})
             answer = connection.getresponse()
-            body = answer.read()
-            if answer.status != http.HTTPStatus.OK:
-                return Request(started, time.monotonic(), row, "", "", 0.0, f"{answer.status} {body!r}")
+            body, status = answer.read(), answer.status
+            if status != http.HTTPStatus.OK:
+                return Request(
+                    started, time.monotonic(), row, "", "", 0.0, f"{status} {body!r}", name, status
+                )
             found = json.loads(body)
             (prediction,) = found["predictions"]
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-            return Request(started, time.monotonic(), row, "", "", 0.0, repr(error))
+            return Request(started, time.monotonic(), row, "", "", 0.0, repr(error), name, status)
         label, probability = prediction["label"], prediction["probability"]
-        return Request(started, time.monotonic(), row, found["release"], label, probability, "")
+        return Request(started, time.monotonic(), row, found["release"], label, probability, "", name, status)

@@ -323,6 +323,17 @@ def until(check: Callable[[], object], what: str, seconds: float = 30.0) -> floa
     return time.monotonic() - began
 
 
+def says(process: subprocess.Popen[str], word: str) -> None:
+    """Read what a command prints, until a word comes."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if word in line:
+            return
+    raise AssertionError(f"{word!r} was never said: {lines}")
+
+
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """See that a process that a test started does not outlive it."""

@@ -60,8 +60,10 @@ class Program:
             f"#!{PYTHON} -S\n"
             "import json, os, sys, time\n"
             "arguments = sys.argv[1:]\n"
+            # A file may be gone when somebody asks what was in it.
+            "given = [a[:13] + open(a[14:]).read() if a.startswith('--extra-vars=@') else a for a in arguments]\n"
             f"with open({str(self._calls)!r}, 'a') as calls:\n"
-            "    print(json.dumps(arguments), file=calls)\n"
+            "    print(json.dumps(given), file=calls)\n"
             f"{python}\n"
         )
         self.path.chmod(0o755)

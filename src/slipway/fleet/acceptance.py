@@ -3,6 +3,7 @@
 import json
 import tarfile
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import httpx
 
 from slipway.bundle import Bundle
 from slipway.errors import Refused
+from slipway.fleet import door
 from slipway.params import Acceptance
 from slipway.scorer import Prediction
 from slipway.serving.release import ReleaseRecord
@@ -76,7 +78,7 @@ def prove(
         bundle = Bundle(Path(folder))
         scorer = bundle.scorer()
     rows = stage.rows(frame, bundle.contract)
-    with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False) as client:
+    with door.client(url, _SECONDS) as client:
         alone = [_ask(client, [row], record)[0] for row in rows]
         together = _ask(client, rows, record)
     _compare(alone, [scorer.predict([row])[0] for row in rows], "one a request")
@@ -104,7 +106,8 @@ def kept(record: ReleaseRecord, folder: Path) -> Result | None:
 
 def _ask(client: httpx.Client, rows: list[dict[str, Any]], record: ReleaseRecord) -> list[Prediction]:
     try:
-        answer = client.post("/predict", json=rows if len(rows) > 1 else rows[0])
+        name = {"X-Request-Id": f"slipway-acceptance-{uuid.uuid4().hex}"}
+        answer = client.post("/predict", json=rows if len(rows) > 1 else rows[0], headers=name)
         answer.raise_for_status()
         found = answer.json()
         release, predictions = found["release"], [Prediction(**each) for each in found["predictions"]]

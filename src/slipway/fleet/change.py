@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slipway.errors import InputError, MachineError, Refused, RolledBack, SlipwayError
-from slipway.fleet import acceptance, delivery, host, infrastructure, playbook, settings, watch
+from slipway.fleet import acceptance, baseline, delivery, host, infrastructure, playbook, settings, watch
 from slipway.fleet.analysis.lines import lines
 from slipway.fleet.analysis.verdict import Decision
-from slipway.fleet.batches import batches
+from slipway.fleet.batches import Size, batches
 from slipway.fleet.environment import Fleet
 from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, before_last, installed_everywhere
@@ -43,12 +43,18 @@ class Change:
         self._context = session.context
         self._wanted = wanted
         self._before = session.reports
+        self._lost = dict(session.lost)
         self._settings = settings.load(session.context.environment)
         if session.lost and wanted.action == "deploy":
             lost = [f"  {name}: {reason}" for name, reason in session.lost.items()]
             raise MachineError(
                 "\n".join(["hosts cannot be reached, and nothing was changed:", *lost]),
                 next_command=f"slipway status {self._context.environment.name}",
+            )
+        if session.lost and not session.reports:
+            raise MachineError(
+                f"none of the hosts can be reached ({', '.join(session.lost)}), and nothing was changed",
+                next_command="the same command again, when they can",
             )
         self._refuse_another_model()
         self._variables = delivery.variables(self._context, wanted, self._before)
@@ -72,7 +78,8 @@ class Change:
             Refused: It failed its acceptance test, and there was nothing before.
         """
         fleet = infrastructure.provide(self._context, self._wanted.action)
-        changed = self._roll_out(fleet)
+        changed = self._provision(fleet) if self._wanted.action == "deploy" else 0
+        changed += self._roll_out(fleet)
         result = None
         if self._wanted.source and self._wanted.action == "deploy":
             try:
@@ -80,9 +87,9 @@ class Change:
             except SlipwayError as error:
                 self._context.progress.end("failed")
                 raise self._take_back(fleet, error) from error
-        if self._session.lost:
+        if self._lost:
             raise UnfinishedError(
-                f"{self._wanted.record.release} is live, but {', '.join(self._session.lost)} cannot be reached",
+                f"{self._wanted.record.release} is live, but {', '.join(self._lost)} cannot be reached",
                 next_command="the same command again, when they can",
             )
         return Outcome(self._wanted.record, fleet.url, changed, result)
@@ -99,29 +106,101 @@ class Change:
                 else None,
             )
 
+    def _provision(self, fleet: Fleet) -> int:
+        try:
+            return baseline.bring(self._session, fleet)
+        except playbook.TaskFailed as error:
+            self._context.progress.end("failed")
+            raise MachineError(
+                f"{self._wanted.record.release} was not rolled out: a host does not come to its baseline\n  {error}",
+                next_command="mend that, then the same command again",
+            ) from error
+
     def _roll_out(self, fleet: Fleet) -> int:
-        """Batch by batch; the tasks that changed something."""
-        changed, touched = 0, list[str]()
-        there = [name for name in sorted(fleet.hosts) if name not in self._session.lost]
-        for batch in batches(there, self._settings.batches):
+        """Batch by batch; the tasks that changed something.
+
+        A host that is lost in the middle stops a deploy. Going back goes on with the others.
+        """
+        touched = list[str]()
+        there = [name for name in sorted(fleet.hosts) if name not in self._lost]
+        changed = self._install(fleet, there)
+        for planned in batches(there, self._sizes):
             if touched:
                 self._bake(fleet, touched, [name for name in there if name not in touched])
-            self._session.check()
-            try:
-                changed += self._play(fleet, batch, self._variables)
-            except playbook.TaskFailed as error:
-                self._context.progress.end("failed")
-                if error.phase == "preflight" and not touched:
-                    raise MachineError(
-                        f"{self._wanted.record.release} was not rolled out, and nothing was changed\n  {error}",
-                        next_command="mend that, then the same command again",
-                    ) from error
-                # A host that failed has put back what it had.
-                raise self._reverted(fleet, [*touched, *batch], error) from error
+            self._lost |= dict.fromkeys(self._session.ended(), "the connection that holds its lock has ended")
+            failures: dict[str, playbook.TaskFailed] = {}
+            if batch := [name for name in planned if name not in self._lost]:
+                done = self._play(fleet, batch, self._variables)
+                changed, failures = changed + done.changed, done.failures
+            if failures or (self._lost and self._wanted.action == "deploy"):
+                raise self._stopped(fleet, touched, batch, failures)
             touched += batch
         return changed
 
-    def _play(self, fleet: Fleet, hosts: Sequence[str], variables: Mapping[str, object]) -> int:
+    @property
+    def _sizes(self) -> Sequence[Size]:
+        """Of the batches; what has been proven before goes to all hosts at once."""
+        return self._settings.batches if self._wanted.action == "deploy" else ("100%",)
+
+    def _install(self, fleet: Fleet, hosts: Sequence[str]) -> int:
+        """Put the release on all hosts that lack it, at once, before the first one changes.
+
+        Raises:
+            MachineError: One of them does not take it; what serves has not been touched.
+        """
+        record = self._wanted.record
+        lacking = [
+            name
+            for name in hosts
+            if name not in self._before or record not in self._before[name].installed.values()
+        ]
+        if self._context.environment.is_here or not lacking:
+            return 0
+        done = self._play(fleet, lacking, self._variables, "install")
+        lost = [name for name in lacking if name in self._lost] if self._wanted.action == "deploy" else []
+        if done.failures or lost:
+            raise self._untouched([*map(str, done.failures.values()), *(f"{name} is lost" for name in lost)])
+        return done.changed
+
+    def _untouched(self, reasons: Sequence[str]) -> MachineError:
+        release = self._wanted.record.release
+        return MachineError(
+            "\n  ".join([f"{release} was not rolled out, and nothing was changed", *reasons]),
+            next_command="mend that, then the same command again",
+        )
+
+    def _stopped(
+        self,
+        fleet: Fleet,
+        touched: Sequence[str],
+        batch: Sequence[str],
+        failures: Mapping[str, playbook.TaskFailed],
+    ) -> SlipwayError:
+        """A host has failed or is lost: bring those that changed back, or leave them, by policy; the error to raise."""
+        release, name = self._wanted.record.release, self._context.environment.name
+        lost = [f"{host} is lost: {reason}" for host, reason in self._lost.items()]
+        reasons = [*map(str, failures.values()), *lost]
+        if not touched and failures and not lost and all(f.phase == "preflight" for f in failures.values()):
+            return self._untouched(reasons)
+        if touched and not failures and self._settings.on_lost_host == "hold":
+            return UnfinishedError(
+                "\n  ".join([f"{release} is live on {', '.join(touched)}, and goes no further", *reasons]),
+                next_command=f"slipway reconcile {name}, when every host can be reached; or slipway rollback {name}",
+            )
+        # A host that failed has put back what it had; where that did not succeed either, this does it.
+        changed = [host for host in [*touched, *batch] if host not in self._lost]
+        if self.old and (touched or set(changed) - set(failures)):
+            self._go_back(fleet, changed, self.old)
+        return self._rolled_back(fleet, self.old, SlipwayError("\n  ".join(reasons)))
+
+    def _play(
+        self,
+        fleet: Fleet,
+        hosts: Sequence[str],
+        variables: Mapping[str, object],
+        what: str = "rollout",
+    ) -> playbook.Outcome:
+        """Play the role on hosts. Those that cannot be reached are lost from now on; failures are of the others."""
         progress, names, phase = self._context.progress, ", ".join(hosts), "preflight"
 
         def on_step(step: playbook.Step) -> None:
@@ -134,9 +213,25 @@ class Change:
 
         limit = hosts if len(hosts) < len(fleet.hosts) else ()
         environment = self._context.environment
-        done = playbook.run(environment, "rollout", variables, on_step, self._session.held, on_cancel, limit)
-        progress.end(f"{done.changed} changes" if done.changed else "nothing changed")
-        return done.changed
+        try:
+            done = playbook.run(
+                environment,
+                what,
+                variables,
+                on_step,
+                self._session.held,
+                on_cancel,
+                limit,
+                may_fail=True,
+            )
+        except playbook.TaskFailed as error:
+            done = playbook.Outcome(0, {}, {"ansible": error})
+        self._lost |= {host: str(failure) for host, failure in done.failures.items() if failure.unreachable}
+        result = f"{done.changed} changes" if done.changed else "nothing changed"
+        progress.end("failed" if done.failures else result)
+        return done._replace(
+            failures={host: each for host, each in done.failures.items() if not each.unreachable}
+        )
 
     def _bake(self, fleet: Fleet, new: Sequence[str], old: Sequence[str]) -> None:
         """Compare the hosts that have changed with those that have not, where they serve different releases.
@@ -171,12 +266,6 @@ class Change:
             raise self._rolled_back(
                 fleet, self.old, refusal, "was live on a part of the fleet, and was taken back"
             ) from refusal
-
-    def _reverted(self, fleet: Fleet, hosts: Sequence[str], error: SlipwayError) -> SlipwayError:
-        """Bring hosts back to what was live, but for a single one, which has done that itself; the error to raise."""
-        if self.old and len(hosts) > 1:
-            self._go_back(fleet, hosts, self.old)
-        return self._rolled_back(fleet, self.old, error)
 
     def _prove(self, wanted: Wanted, fleet: Fleet) -> acceptance.Result:
         context, source = self._context, wanted.source
@@ -214,15 +303,24 @@ class Change:
         return self._rolled_back(fleet, old, error, "was live, but not proven, and was taken back")
 
     def _go_back(self, fleet: Fleet, hosts: Sequence[str], old: ReleaseRecord) -> None:
-        """All hosts at once: what they go back to has been proven."""
+        """All hosts at once, but those that are lost: what they go back to has been proven.
+
+        Raises:
+            TaskFailed: A host that can be reached does not go back.
+        """
         wanted = Wanted(old, None, "abort")
-        self._play(fleet, hosts, delivery.variables(self._context, wanted, self._before))
+        if not (there := [host for host in hosts if host not in self._lost]):
+            return
+        done = self._play(fleet, there, delivery.variables(self._context, wanted, self._before))
+        if done.failures:
+            first, *others = done.failures.values()
+            raise first.together_with(others)
 
     def _rolled_back(
         self, fleet: Fleet, old: ReleaseRecord | None, error: SlipwayError, how: str = "was not rolled out"
     ) -> SlipwayError:
         """The error to raise; what it says of the service has been asked of it."""
-        new, status = self._wanted.record, f"slipway status {self._context.environment.name}"
+        new, name = self._wanted.record, self._context.environment.name
         answers = (host.asked(fleet.url, "/metadata") or {}).get("release")
         if answers == new.release and old != new:
             return UnfinishedError(
@@ -237,4 +335,9 @@ class Change:
             serving = f"{old.release} is still serving"
         else:
             serving = f"{old.release} was live before, but does not answer on {fleet.url}"
-        return RolledBack(f"{new.release} {how}; {serving}\n  {error}", next_command=status)
+        following = (
+            f"slipway reconcile {name}, when every host can be reached"
+            if self._lost
+            else f"slipway status {name}"
+        )
+        return RolledBack(f"{new.release} {how}; {serving}\n  {error}", next_command=following)

@@ -1,6 +1,7 @@
 """What the hosts of an environment say of themselves, and which of them say nothing."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +20,13 @@ class Collected(NamedTuple):
     """Hosts that cannot be reached, and why."""
 
 
-def collect(context: Context, fleet: Fleet | None, held: int | None = None) -> Collected:
+def collect(context: Context, fleet: Fleet | None, held: Sequence[int] = ()) -> Collected:
     """Ask every host of a fleet; this machine is asked by its folder, since it needs no connection.
 
     Args:
         context: The command.
         fleet: None where nothing has been provisioned yet.
-        held: The descriptor of the environment's lock, where it is locked.
+        held: The descriptors of the environment's locks, where it is locked.
     """
     if context.environment.is_here:
         folder, manager = context.environment.folder, fleet.service_manager if fleet else "supervisord"

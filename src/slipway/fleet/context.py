@@ -49,6 +49,11 @@ class Context(NamedTuple):
     def model(self) -> str:
         return self.settings.model.name
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a team has this environment in common, by way of git's origin."""
+        return not self.environment.is_here and self.environment.repository.has_origin
+
     @contextmanager
     def locked(self) -> Iterator[int]:
         """Hold the environment on this machine; the descriptor of the lock, for programs that work on it.

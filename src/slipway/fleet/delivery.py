@@ -2,11 +2,15 @@
 
 import getpass
 from collections.abc import Mapping
+from pathlib import Path
 
 from slipway.errors import SlipwayError
+from slipway.fleet import presign
 from slipway.fleet.context import Context
 from slipway.fleet.host import Report
 from slipway.fleet.wanted import Wanted, installed_everywhere
+from slipway.release import objects
+from slipway.release.pins import Pin
 
 _UNPACKED = 8
 """A runtime takes about this many times the space of its tar while it is installed."""
@@ -30,20 +34,26 @@ def variables(context: Context, wanted: Wanted, reports: Mapping[str, Report]) -
     try:
         bundle = source.file(repository, source.pins.bundle)
         runtime = source.file(repository, source.pins.runtime)
+        places = {
+            **_place(context, "bundle", source.pins.bundle, bundle),
+            **_place(context, "runtime", source.pins.runtime, runtime),
+        }
     except SlipwayError:
         # What is on the hosts, whole, need not be had again.
         if wanted.record in installed_everywhere(reports).values():
             return told
         raise
-    files = {"bundle": bundle.resolve(), "runtime": runtime.resolve()}
-    # On this machine the role reads them where they lie; to others they are copied.
-    places = (
-        {f"model_server_{what}_url": file.as_uri() for what, file in files.items()}
-        if context.environment.is_here
-        else {f"model_server_{what}_file": str(file) for what, file in files.items()}
-    )
     return {
         **told,
         **places,
         "model_server_free_bytes_minimum": _UNPACKED * (bundle.stat().st_size + runtime.stat().st_size),
     }
+
+
+def _place(context: Context, what: str, pin: Pin, file: Path) -> dict[str, str]:
+    """Where a host takes an object from: this machine reads it where it lies, others fetch it or are sent a copy."""
+    if context.environment.is_here:
+        return {f"model_server_{what}_url": file.resolve().as_uri()}
+    if stored := objects.stored(context.environment.repository.root, pin):
+        return {f"model_server_{what}_url": presign.url(stored, f"the {what}")}
+    return {f"model_server_{what}_file": str(file.resolve())}

@@ -31,6 +31,12 @@ class Host(BaseModel):
     connection: str
     home: Path
     port: int
+    ssh: str | None = None
+    """What SSH is given, where that is not the address: as an instance's id, by which Session Manager knows it."""
+
+    @property
+    def reached_as(self) -> str:
+        return self.ssh or self.address
 
 
 class Fleet(BaseModel):
@@ -80,13 +86,14 @@ class Environment(NamedTuple):
 
     @property
     def ssh_options(self) -> list[str]:
-        """How its hosts are reached: by the environment's `ssh_config`, or else the person's own."""
-        file = self.terraform_root / "ssh_config"
-        return [*(["-F", str(file)] if file.is_file() else []), *_SSH_OPTIONS]
+        """How its hosts are reached: by this machine's own way, the environment's `ssh_config`, or else the person's."""
+        files = [folder / "ssh_config" for folder in (self.folder, self.terraform_root)]
+        file = next((file for file in files if file.is_file()), None)
+        return [*(["-F", str(file)] if file else []), *_SSH_OPTIONS]
 
     def ssh(self, host: Host) -> list[str]:
         """The command line that runs a command on a host, as root, but for that command."""
-        return ["ssh", *self.ssh_options, host.address, "sudo", "--non-interactive"]
+        return ["ssh", *self.ssh_options, host.reached_as, "sudo", "--non-interactive"]
 
     def require_inventory(self) -> None:
         """Refuse an environment that has machines, but no way yet to roll out to them.
@@ -133,7 +140,7 @@ def inventory(fleet: Fleet, facts: dict[str, Any]) -> str:
     hosts = {
         name: {
             "ansible_connection": host.connection,
-            "ansible_host": host.address,
+            "ansible_host": host.reached_as,
             "model_server_address": host.address,
             "model_server_home": str(host.home),
             "model_server_port": host.port,

@@ -36,8 +36,11 @@ def heal(context: Context) -> dict[str, list[str]]:
         problems = {name: problems_of(report, label) for name, report in opened.reports.items()}
         sick = {name: found for name, found in problems.items() if found}
         for batch in batches(sorted(sick), settings.load(context.environment).batches):
-            opened.check()
-            _play(opened, "rollout", wanted, batch)
+            unlocked = opened.ended()
+            for name in unlocked:
+                context.progress.say("not healed", name, "the connection that holds its lock has ended")
+            if there := [name for name in batch if name not in unlocked]:
+                _play(opened, "rollout", wanted, there)
         if sick:
             _restock(opened, wanted)
         for name, found in sick.items():

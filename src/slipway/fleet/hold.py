@@ -9,7 +9,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from slipway.errors import Locked, MachineError
@@ -19,13 +19,18 @@ _TAKEN = 75
 _UNREACHABLE = 255
 """SSH's own exit code."""
 _HELD = "held"
+_DONE = "done"
 _SCRIPT = f"""
-flock --nonblock --conflict-exit-code {_TAKEN} "$0" sh -c \
-    'printf %s "$1" >"$0.owner" && echo {_HELD} && exec cat >/dev/null' "$0" "$1"
+flock --nonblock --conflict-exit-code {_TAKEN} "$0" sh -c '
+    [ ! -s "$0.owner" ] || logger --tag slipway "$0 is taken over from $(cat "$0.owner")" || true
+    [ ! -s "$0.owner" ] || echo "$(cat "$0.owner")"
+    printf %s "$1" >"$0.owner" && echo {_HELD} && read -r end && [ "$end" = {_DONE} ] && : >"$0.owner"
+' "$0" "$1"
 code=$?
 [ $code -ne {_TAKEN} ] || cat "$0.owner"
 exit $code
 """
+"""Who ends says so, and empties the file of the owner: what is in it when the lock is free, is of one who was lost."""
 
 Ssh = Sequence[str]
 """The command line that runs a command on a host, but for that command."""
@@ -36,8 +41,18 @@ class Hold(NamedTuple):
 
     lost: dict[str, str]
     """Hosts that cannot be reached, and so not be locked, and why."""
-    check: Callable[[], None]
-    """Raises MachineError where a lock has been lost since."""
+    dead: dict[str, str]
+    """Hosts whose lock was held by a command that never ended, and what is known of it."""
+    descriptors: tuple[int, ...]
+    """Who is given them keeps the locks, whatever becomes of the command: a playbook that outlives it."""
+    ended: Callable[[], list[str]]
+    """The hosts whose lock has been lost since."""
+
+
+class _Holder(NamedTuple):
+    process: "subprocess.Popen[str]"
+    descriptor: int
+    dead: str
 
 
 @contextmanager
@@ -62,11 +77,11 @@ def held(hosts: Mapping[str, Ssh], file: str, owner: Mapping[str, str]) -> Itera
             except _UnreachableError as error:
                 lost[name] = str(error)
 
-        def check() -> None:
-            if ended := [name for name, holder in holders.items() if holder.poll() is not None]:
-                raise MachineError(f"the connection that holds the lock of {', '.join(ended)} has ended")
+        def ended() -> list[str]:
+            return [name for name, holder in holders.items() if holder.process.poll() is not None]
 
-        yield Hold(lost, check)
+        dead = {name: holder.dead for name, holder in holders.items() if holder.dead}
+        yield Hold(lost, dead, tuple(holder.descriptor for holder in holders.values()), ended)
 
 
 class _UnreachableError(Exception):
@@ -74,7 +89,7 @@ class _UnreachableError(Exception):
 
 
 @contextmanager
-def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterator[_Holder]:
     command = shlex.join(["sh", "-c", _SCRIPT, file, json.dumps(dict(owner))])
     with subprocess.Popen(
         [*ssh, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -84,11 +99,18 @@ def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterato
         assert process.stdin is not None  # noqa: S101 - for the type checker: these are pipes
         assert process.stdout is not None  # noqa: S101
         try:
-            if (said := process.stdout.readline().strip()) != _HELD:
-                raise _refusal(name, process, said)
-            yield process
+            first = process.stdout.readline().strip()
+            said = first if first == _HELD else process.stdout.readline().strip()
+            if said != _HELD:
+                raise _refusal(name, process, first)
+            yield _Holder(process, process.stdin.fileno(), lock.said_by(first) if first != _HELD else "")
         finally:
-            process.stdin.close()
+            # Where it was refused, or is lost, nobody listens.
+            with suppress(BrokenPipeError, ValueError):
+                process.stdin.write(f"{_DONE}\n")
+                process.stdin.flush()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 def _refusal(name: str, process: "subprocess.Popen[str]", said: str) -> Exception:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from slipway.bundle import Bundle
 from slipway.errors import Refused
+from slipway.fleet import door
 from slipway.serving.release import BUNDLE, RECORD, ReleaseRecord
 from slipway.serving.server import LIVE
 
@@ -41,6 +42,8 @@ class Report(NamedTuple):
     """Labels of what is there but not whole."""
     faults: tuple[str, ...] = ()
     """What is not as a roll-out left it, a sentence each."""
+    baseline: str = ""
+    """Digest of the baseline that `provision` brought it to last; empty where it never has."""
 
 
 def report(home: Path, answers: ReleaseRecord | None = None) -> Report:
@@ -60,6 +63,7 @@ def told(found: Mapping[str, Any]) -> Report:
         record(found["answers"]),
         tuple(found["damaged"]),
         tuple(found["faults"]),
+        found["baseline"],
     )
 
 
@@ -126,9 +130,10 @@ def live(home: Path) -> tuple[str, ReleaseRecord] | None:
 def asked(url: str, path: str) -> dict[str, Any] | None:
     """What the front door answers, or None where it does not."""
     try:
-        answer = httpx.get(f"{url}{path}", timeout=_ASK_SECONDS, trust_env=False)
-        answer.raise_for_status()
-        found = answer.json()
+        with door.client(url, _ASK_SECONDS) as client:
+            answer = client.get(path)
+            answer.raise_for_status()
+            found = answer.json()
     except (httpx.HTTPError, ValueError):
         return None
     return found if isinstance(found, dict) else None

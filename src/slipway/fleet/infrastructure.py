@@ -30,7 +30,8 @@ def known(context: Context) -> Fleet | None:
     """What Terraform put out last, by machines that are not this one; None where nothing has been provisioned."""
     terraform_root = root(context)
     context.environment.prepare()
-    terraform_root.init()
+    if not terraform_root.initialised:
+        terraform_root.init()
     return write_inventory(context, terraform_root.fleet()) if terraform_root.applied else None
 
 

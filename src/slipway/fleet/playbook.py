@@ -6,10 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipway.errors import SlipwayError
 from slipway.fleet.environment import Environment
+
+if TYPE_CHECKING:
+    from tempfile import _TemporaryFileWrapper
 
 
 class TaskFailed(SlipwayError):  # noqa: N818 - an outcome, not a defect
@@ -73,16 +77,18 @@ class _Play:
         return Outcome(self._changed, self._results, self._failures)
 
 
-def command(
-    environment: Environment, playbook: str, variables: Mapping[str, Any], limit: Sequence[str] = ()
-) -> list[str]:
-    """The command line of a playbook for the hosts of an environment, or for some of them."""
+def command(environment: Environment, playbook: str, variables: Path, limit: Sequence[str] = ()) -> list[str]:
+    """The command line of a playbook for the hosts of an environment, or for some of them.
+
+    Of the environment's own inventories only the one that names no hosts is read: Terraform has put them out, and no
+    roll-out waits for a cloud to tell them again. Variables lie in a file, as everybody can read a command line.
+    """
     ansible = environment.repository.root / "ansible"
     return [
         str(Path(sys.executable).parent / "ansible-playbook"),
-        f"--inventory={ansible / 'inventory' / environment.name}",
+        f"--inventory={ansible / 'inventory' / environment.name / 'hosts.yml'}",
         f"--inventory={environment.folder / 'inventory.yml'}",
-        f"--extra-vars={json.dumps(variables)}",
+        f"--extra-vars=@{variables}",
         *([f"--limit={','.join(limit)}"] if limit else []),
         str(ansible / "playbooks" / f"{playbook}.yml"),
     ]
@@ -93,7 +99,7 @@ def run(
     playbook: str,
     variables: Mapping[str, Any],
     on_step: Callable[[Step], None],
-    lock: int | None,
+    locks: Sequence[int],
     on_cancel: Callable[[], None] = lambda: None,
     limit: Sequence[str] = (),
     *,
@@ -106,7 +112,7 @@ def run(
         playbook: Name of a file of `ansible/playbooks`.
         variables: Extra variables.
         on_step: Called as each task begins.
-        lock: Descriptor that the playbook holds as long as it runs; None for one that changes nothing.
+        locks: Descriptors that the playbook holds as long as it runs, even where the command is killed meanwhile.
         on_cancel: Called when somebody interrupts; the playbook goes on to its end.
         limit: Names of the hosts; all of them where there are none.
         may_fail: Whether failures on hosts are a part of the outcome, and no error.
@@ -114,12 +120,12 @@ def run(
     Raises:
         TaskFailed: The playbook did not run at all, or a task failed; the message names hosts, tasks and reasons.
     """
-    argv = command(environment, playbook, variables, limit)
     with (
+        NamedTemporaryFile("w", dir=environment.folder, prefix="variables-", suffix=".json") as given,
         (environment.folder / "ansible.log").open("w", encoding="utf-8") as errors,
         subprocess.Popen(
-            argv, env=_environment(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
-            stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[] if lock is None else [lock],
+            command(environment, playbook, _written(given, variables), limit), env=settings(environment), stdout=subprocess.PIPE, stderr=errors, text=True,
+            stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=locks,
         ) as process,
     ):  # fmt: skip
         assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
@@ -149,6 +155,12 @@ def run(
         first, *others = outcome.failures.values()
         raise first.together_with(others)
     return outcome
+
+
+def _written(file: "_TemporaryFileWrapper[str]", variables: Mapping[str, Any]) -> Path:
+    json.dump(variables, file)
+    file.flush()
+    return Path(file.name)
 
 
 def step_of(event: Mapping[str, Any]) -> Step | None:
@@ -194,7 +206,7 @@ def _event(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _environment(environment: Environment) -> dict[str, str]:
+def settings(environment: Environment) -> dict[str, str]:
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(environment.repository.root / "ansible" / "ansible.cfg"),

@@ -1,6 +1,7 @@
 """Deploy, roll back, reconcile: decide what an environment should run, write it down, and make it so."""
 
 from collections.abc import Callable
+from functools import partial
 
 from slipway.errors import SlipwayError
 from slipway.fleet import infrastructure, playbook, session
@@ -11,6 +12,7 @@ from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, candidate, declared, earlier, refuse_work_tree, released
 from slipway.pipeline import reproduce
 from slipway.release import desired, objects, quarantine
+from slipway.release.git import OriginError
 from slipway.release.names import ReleaseName
 
 
@@ -23,7 +25,7 @@ def up(context: Context, on_event: Callable[[reproduce.Event], None]) -> Outcome
         RolledBack: The candidate failed, and what served before is serving.
     """
     with session.opened(context) as opened:
-        reproduce.reproduce(context.environment.repository.root, on_event, opened.held)
+        reproduce.reproduce(context.environment.repository.root, on_event, opened.held[0])
         context.progress.end()
         return _bring(opened, candidate(context, opened.reports))
 
@@ -37,6 +39,7 @@ def deploy(context: Context, release: str | None) -> Outcome:
     """
     if release is None:
         refuse_work_tree(context)
+    _learn(context, must=True)
     with session.opened(context) as opened:
         if release is not None:
             return _bring(opened, released(context, release))
@@ -48,12 +51,14 @@ def deploy(context: Context, release: str | None) -> Outcome:
 
 def reconcile(context: Context) -> Outcome:
     """Make live what git's newest desired state says."""
+    _learn(context)
     with session.opened(context) as opened:
         return _bring(opened, declared(context))
 
 
 def roll_back(context: Context, release: str | None) -> Outcome:
     """Go back to an earlier release, or to the one before; what is on the hosts is not fetched again."""
+    _learn(context)
     with session.opened(context) as opened:
         return _bring(opened, earlier(context, release, opened.reports))
 
@@ -67,7 +72,7 @@ def stop(context: Context) -> None:
         if not (folder / "inventory.yml").is_file():
             infrastructure.write_inventory(context, infrastructure.root(context).fleet())
         context.progress.begin("stop", "service manager")
-        playbook.run(context.environment, "stop", {}, lambda _: None, held)
+        playbook.run(context.environment, "stop", {}, lambda _: None, [held])
         context.progress.end()
 
 
@@ -116,8 +121,31 @@ def _say_what_git_wants(context: Context) -> None:
 
 
 def _declare(context: Context, name: ReleaseName | None, action: str) -> None:
-    """Write down in git what the environment should run, where that is a release: candidates are not in git."""
-    if name:
-        environment = context.environment
-        state = desired.declare(environment.repository, environment.name, name, action, context.now())
-        context.progress.say("desired", state.name.tag, state.release.label)
+    """Write down in git what the environment should run, where that is a release: candidates are not in git.
+
+    Raises:
+        OriginError: The team cannot be told of a deploy; going back does not wait for that.
+    """
+    if name is None:
+        return
+    environment, unheard = context.environment, ""
+    declare = partial(desired.declare, environment.repository, environment.name, name, action, context.now())
+    try:
+        state = declare(shared=context.is_shared)
+    except OriginError as error:
+        if action == "deploy":
+            raise
+        state, unheard = declare(), f"; origin has not been told: {error}"
+    context.progress.say("desired", state.name.tag, f"{state.release.label}{unheard}")
+
+
+def _learn(context: Context, *, must: bool = False) -> None:
+    """Ask the origin what others have released and declared."""
+    if not context.is_shared:
+        return
+    try:
+        context.environment.repository.fetch_tags()
+    except OriginError as error:
+        if must:
+            raise
+        context.progress.say("desired", "origin", f"cannot be asked: {error}")

@@ -17,14 +17,14 @@ class Session(NamedTuple):
     """An environment that nobody else changes meanwhile."""
 
     context: Context
-    held: int
-    """The descriptor of the lock on this machine, for programs that work on the environment."""
+    held: tuple[int, ...]
+    """The descriptors of the locks, here and on the hosts, for programs that work on the environment."""
     reports: dict[str, Report]
     """What the hosts said when it began."""
     lost: dict[str, str]
     """Hosts that cannot be reached, and why."""
-    check: Callable[[], None]
-    """Raises MachineError where a host's lock has been lost since."""
+    ended: Callable[[], list[str]]
+    """The hosts whose lock has been lost since."""
 
 
 @contextmanager
@@ -37,16 +37,20 @@ def opened(context: Context) -> Iterator[Session]:
     with context.locked() as held:
         fleet = None if context.environment.is_here else infrastructure.known(context)
         if fleet is None:
-            yield Session(context, held, *collect(context, None, held), lambda: None)
+            yield Session(context, (held,), *collect(context, None, (held,)), list)
             return
         owner = lock.owner(context.command, getpass.getuser(), os.getpid(), context.now())
         hosts = {name: context.environment.ssh(fleet.hosts[name]) for name in sorted(fleet.hosts)}
         context.progress.begin("collect", f"{len(hosts)} hosts")
         with hold.held(hosts, lock_file(fleet), owner) as holding:
-            reports, lost = collect(context, fleet, held)
+            locks = (held, *holding.descriptors)
+            reports, lost = collect(context, fleet, locks)
             context.progress.end(", ".join(f"{name} cannot be reached" for name in lost))
+            for who in sorted(set(holding.dead.values())):
+                on = ", ".join(name for name, dead in holding.dead.items() if dead == who)
+                context.progress.say("lock", on, f"taken over from a command that never ended: {who}")
             # What SSH itself says of a host is more than what Ansible makes of it.
-            yield Session(context, held, reports, lost | holding.lost, holding.check)
+            yield Session(context, locks, reports, lost | holding.lost, holding.ended)
 
 
 def lock_file(fleet: Fleet) -> str:

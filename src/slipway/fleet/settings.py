@@ -1,6 +1,6 @@
 """How an environment rolls out: the file `rollout.yaml` beside its Terraform."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ class Rollout(Section):
 
     batches: tuple[_Hosts | _Percent, ...] = Field(default=(1, "50%", "100%"), min_length=1, strict=False)
     """How far each batch goes, in hosts or as a part of them; the first one is the gatekeeper's."""
+    on_lost_host: Literal["revert", "hold"] = "revert"
+    """What a deploy does when a host is lost in its middle: bring back the hosts that have changed, or leave them."""
     bake: Bake | None = None
     """How the new hosts are compared with the old ones after every batch but the last; without it, they are not."""
 

@@ -92,8 +92,12 @@ class Terraform:
 
     @property
     def applied(self) -> bool:
-        """Whether the root has been applied before; it must be prepared where its state is in a bucket."""
-        return bool(self._terraform.output()) if self._in_bucket else self._state.is_file()
+        """Whether the root has been applied before; it must be prepared where its state is in a bucket.
+
+        Raises:
+            MachineError: The state cannot be read.
+        """
+        return bool(self._outputs()) if self._in_bucket else self._state.is_file()
 
     @property
     def _in_bucket(self) -> bool:
@@ -103,6 +107,15 @@ class Terraform:
     @property
     def _state(self) -> Path:
         return self._folder / "terraform.tfstate"
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the root has been prepared for the state that it would be prepared for now: its outputs can be read."""
+        try:
+            known = json.loads((self._folder / "data" / "terraform.tfstate").read_text(encoding="utf-8"))
+            return bool(self._backend().items() <= known["backend"]["config"].items())
+        except (OSError, ValueError, KeyError):
+            return False
 
     def init(self) -> None:
         """Prepare the root; quick where it has been done before.
@@ -139,8 +152,13 @@ class Terraform:
         Raises:
             MachineError: Nothing has been applied.
         """
-        outputs = self._terraform.output() or {}
-        return fleet_of({name: output["value"] for name, output in outputs.items()})
+        return fleet_of({name: output["value"] for name, output in self._outputs().items()})
+
+    def _outputs(self) -> dict[str, dict[str, Any]]:
+        # Not python-terraform's own `output`: it takes a state that cannot be read for an empty one.
+        result = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
+        self._run("output", result)
+        return dict(json.loads(result[1] or "{}"))
 
     def known(self) -> frozenset[str]:
         """Every text that the state holds, ids and ARNs among them."""

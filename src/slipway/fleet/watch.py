@@ -23,12 +23,13 @@ with direct.open(sys.argv[1] + "/metrics", timeout=5) as answer:
     sys.stdout.write(answer.read().decode())
 """
 _REPLAY = """
-import http.client, json, sys, urllib.parse
+import http.client, json, sys, urllib.parse, uuid
 rows = [json.dumps(row) for row in json.load(sys.stdin)]
 door = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netloc, timeout=10)
 for number in range(int(sys.argv[2])):
     try:
-        door.request("POST", "/predict", rows[number % len(rows)])
+        name = {"X-Request-Id": "slipway-replay-" + uuid.uuid4().hex}
+        door.request("POST", "/predict", rows[number % len(rows)], name)
         door.getresponse().read()
     except (OSError, http.client.HTTPException):
         door.close()

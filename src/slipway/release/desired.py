@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from slipway.errors import InputError, Locked, Refused
 from slipway.release.create import releases
-from slipway.release.git import Repository, Tag, TagExistsError
+from slipway.release.git import OriginError, Repository, Tag, TagExistsError
 from slipway.release.names import DesiredName, ReleaseName
 
 
@@ -38,25 +38,46 @@ def current(repository: Repository, model: str, environment: str) -> Desired | N
 
 
 def declare(
-    repository: Repository, environment: str, release: ReleaseName, action: str, now: datetime
+    repository: Repository,
+    environment: str,
+    release: ReleaseName,
+    action: str,
+    now: datetime,
+    *,
+    shared: bool = False,
 ) -> Desired:
     """Write down that an environment should run a release; nothing is written where it should already.
 
+    Args:
+        repository: Where.
+        environment: Whose desired state it is.
+        release: What it should run.
+        action: Why: deploy, rollback or abort.
+        now: Of the tag.
+        shared: Whether the origin is told, which decides who was first; the release's tag goes with it.
+
     Raises:
         Locked: Somebody else declared the same number first.
+        Refused: The release was declared before, and its tag has been moved since.
         InputError: There is no such release.
+        OriginError: The origin cannot be told; then nothing is written here either.
     """
     known = releases(repository, release.model)
     if release not in known:
         raise InputError(f"git has no release {release.tag}", next_command="git fetch --tags")
     newest = current(repository, release.model, environment)
     if newest and newest.release == release:
+        if shared:
+            repository.publish([release.tag, newest.name.tag])
         return newest
+    _refuse_moved(repository, environment, release, known)
     name = DesiredName(release.model, environment, newest.name.number + 1 if newest else 1)
     commit = known[release].commit
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
     try:
         repository.tag(name.tag, commit, message, now, newest.at if newest else known[release].at)
+        if shared:
+            _share(repository, release, name)
     except TagExistsError as error:
         made = "".join(f"; {tag.by} made it on {tag.at:%Y-%m-%d %H:%M}" for tag in repository.tags(name.tag))
         if not made:
@@ -68,6 +89,29 @@ def declare(
     written = current(repository, release.model, environment)
     assert written is not None  # noqa: S101 - for the type checker: it was written a moment ago
     return written
+
+
+def _share(repository: Repository, release: ReleaseName, name: DesiredName) -> None:
+    """Tell the origin; what it does not take is not ours either."""
+    try:
+        repository.publish([release.tag, name.tag])
+    except TagExistsError:
+        repository.remove_tag(name.tag)
+        # Whose tag it is.
+        repository.fetch_tags()
+        raise
+    except OriginError:
+        repository.remove_tag(name.tag)
+        raise
+
+
+def _refuse_moved(
+    repository: Repository, environment: str, release: ReleaseName, known: dict[ReleaseName, Tag]
+) -> None:
+    """Raise Refused where a release's tag is not on the commit that an earlier desired state pins it to."""
+    for _, tag in _found(repository, release.model, environment):
+        if f"Release: {release.label}" in tag.message.splitlines():
+            _release(tag, known)
 
 
 def _found(repository: Repository, model: str, environment: str) -> list[tuple[DesiredName, Tag]]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,10 @@ _FIELDS = (
     "%(refname:lstrip=2)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00%(contents)%01"
 )
 _SHA_LENGTH = 40
+ORIGIN = "origin"
+_PUSHES, _PAUSE_SECONDS = 5, 0.3
+_MEANWHILE = ("atomic transaction failed", "cannot lock ref", "failed to update ref")
+"""What an origin says when somebody else pushes at the same moment; a moment later it says what."""
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 
 
@@ -32,6 +37,10 @@ class GitError(SlipwayError):
 
 class TagExistsError(GitError):
     """Somebody else made the tag first."""
+
+
+class OriginError(GitError):
+    """The origin cannot be reached, or refuses."""
 
 
 class Repository:
@@ -118,6 +127,48 @@ class Repository:
                 raise TagExistsError(str(error)) from error
             raise GitError(str(error), next_command="slipway doctor") from error
 
+    @property
+    def has_origin(self) -> bool:
+        """Whether there is a repository that a team shares."""
+        return ORIGIN in self._git("remote").split()
+
+    def fetch_tags(self) -> None:
+        """Learn which tags the origin has.
+
+        Raises:
+            OriginError: It does not answer, or has a tag of ours on another commit.
+        """
+        try:
+            self._git("fetch", "--tags", ORIGIN)
+        except GitError as error:
+            raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
+
+    def publish(self, names: Sequence[str]) -> None:
+        """Give tags to the origin, all or none of them.
+
+        Raises:
+            TagExistsError: It has another tag of such a name.
+            OriginError: It does not answer, or refuses.
+        """
+        references = [f"refs/tags/{name}" for name in names]
+        for _ in range(_PUSHES):
+            try:
+                self._git("push", "--atomic", ORIGIN, *references)
+            except GitError as error:
+                refusal = error
+            else:
+                return
+            if "already exists" in str(refusal):
+                raise TagExistsError(str(refusal)) from refusal
+            if not any(words in str(refusal) for words in _MEANWHILE):
+                break
+            time.sleep(_PAUSE_SECONDS)
+        raise OriginError(str(refusal), next_command=f"git push {ORIGIN} {' '.join(references)}") from refusal
+
+    def remove_tag(self, name: str) -> None:
+        """Remove a tag that nobody else has seen."""
+        self._git("tag", "--delete", name)
+
     def _git(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
         return _run(["git", *arguments], self.root, environment)
 
@@ -143,5 +194,6 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
         raise MachineError("git is not on PATH", next_command="slipway doctor") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise GitError(f"`{' '.join(command[:3])}` failed: {reason[0].removeprefix('fatal: ')}")
+        said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
+        raise GitError(f"`{' '.join(command[:3])}` failed: {' '.join(said.split())}")
     return done.stdout

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from slipway.bundle import sha256
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused
@@ -72,6 +72,26 @@ def missing_from_remote(root: Path, pins: Iterable[Pin]) -> list[Pin]:
         except (DvcException, OSError) as error:
             raise MachineError(f"the DVC remote does not answer: {error}") from error
     return [wanted[each] for each in wanted if each in found.missing | found.new]
+
+
+class Stored(NamedTuple):
+    """Where a remote in S3 keeps an object."""
+
+    bucket: str
+    key: str
+    settings: dict[str, str]
+    """Of the remote, as DVC knows them: `endpointurl`, `region`, `profile`, where they are set."""
+
+
+def stored(root: Path, pin: Pin) -> Stored | None:
+    """Where the default remote keeps a pin's object; None where that is not in S3."""
+    with _dvc(root) as repo:
+        remote = repo.cloud.get_remote()
+        if remote.fs.protocol != "s3":
+            return None
+        bucket, _, key = repo.cloud.get_remote_odb().oid_to_path(pin.md5).partition("/")
+        known = ("endpointurl", "region", "profile")
+        return Stored(bucket, key, {name: remote.config[name] for name in known if remote.config.get(name)})
 
 
 def changed_stages(root: Path) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Runs one slot: `python -m slipway.serving --home FOLDER --slot blue --front-fd 0`."""
 
 import argparse
+import os
 import socket
 import sys
 from pathlib import Path
@@ -10,11 +11,16 @@ import uvicorn
 from slipway.errors import SlipwayError
 from slipway.serving.app import MAX_BODY_BYTES, create_app
 from slipway.serving.door import Door
+from slipway.serving.predictions import FOLDER, PredictionLog
 from slipway.serving.release import Release
 from slipway.serving.server import SlotServer
 
 # Longer than the 60 s after which a load balancer closes an idle connection: it must be the one to close.
 _KEEP_ALIVE_SECONDS = 75
+_LOG_SECONDS = 1.5
+"""How long the end waits for the prediction log; the service manager kills soon after that."""
+_PREDICTION_BYTES = "SLIPWAY_PREDICTION_BYTES"
+"""What is newer than the first runtimes comes in the environment: a host may go back to one that does not know it."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,9 +40,11 @@ def main() -> int:
     except SlipwayError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the service manager's log
         return error.exit_code
+    most_bytes = int(os.environ.get(_PREDICTION_BYTES, "0"))
+    log = PredictionLog(arguments.home / FOLDER, arguments.slot, most_bytes) if most_bytes else None
     door = Door()
     config = uvicorn.Config(
-        create_app(release, door, arguments.max_body_bytes),
+        create_app(release, door, log, arguments.max_body_bytes),
         loop="uvloop",
         http="httptools",
         lifespan="off",
@@ -48,7 +56,11 @@ def main() -> int:
     side = socket.create_server(("127.0.0.1", 0))
     front = socket.socket(fileno=arguments.front_fd)
     server = SlotServer(config, door, front, arguments.home, arguments.slot, arguments.lame_duck_seconds)
-    server.run(sockets=[side])
+    try:
+        server.run(sockets=[side])
+    finally:
+        if log:
+            log.close(_LOG_SECONDS)
     return 0
 
 

@@ -1,6 +1,7 @@
 """The REST API of one release, typed from its contract. It never answers 5xx to what a caller can send."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -13,8 +14,10 @@ from pydantic import BaseModel, FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from slipway.serving.door import Door
-from slipway.serving.gate import Gate, Metrics
+from slipway.scorer import Prediction
+from slipway.serving.door import FRONT, Door
+from slipway.serving.gate import REQUEST_ID, Gate, Metrics
+from slipway.serving.predictions import Entry, PredictionLog
 from slipway.serving.release import Release, ReleaseRecord
 
 MAX_BODY_BYTES = 2 * 2**20
@@ -64,10 +67,19 @@ class Metadata(ReleaseRecord):
     decision_threshold: float
 
 
-def create_app(release: Release, door: Door, max_body_bytes: int = MAX_BODY_BYTES) -> Gate:
-    """The application that serves `release`; `door` says whether this process is the live one."""
+def create_app(
+    release: Release, door: Door, log: PredictionLog | None = None, max_body_bytes: int = MAX_BODY_BYTES
+) -> Gate:
+    """The application that serves `release`.
+
+    Args:
+        release: What it answers with.
+        door: Says whether this process is the live one.
+        log: Where it writes down what it has answered at the front door.
+        max_body_bytes: Largest body that it reads.
+    """
     record = release.record
-    registry = CollectorRegistry()
+    registry = _registry(log)
     metrics = Metrics(registry, record, release.contract.target.positive)
     app = FastAPIOffline(
         title=record.model,
@@ -99,13 +111,15 @@ def create_app(release: Release, door: Door, max_body_bytes: int = MAX_BODY_BYTE
             return _refusal(422, _problems(error))
         except ValueError as error:
             return _refusal(400, [_problem((), f"Invalid JSON: {error}", "json_invalid")])
-        predictions = release.scorer.predict([item.model_dump() for item in rows])
+        inputs = [item.model_dump() for item in rows]
+        predictions = release.scorer.predict(inputs)
         if unanswered := [i for i, answer in enumerate(predictions) if not isfinite(answer.probability)]:
             where = unanswered[:1] if isinstance(sent, list) else ()
             return _refusal(
                 422, [_problem(where, "The row is beyond what the model can compute", "overflow")]
             )
         metrics.count(predictions)
+        _write_down(log, request, record.release, inputs, predictions)
         answers = [prediction._asdict() for prediction in predictions]
         return JSONResponse({"model": record.model, "release": record.release, "predictions": answers})
 
@@ -142,6 +156,26 @@ refuses the request, and the problems of the first such row are named.
 A number is an IEEE double, as in JavaScript: an integer beyond 2^53 is rounded to the nearest. Of a key that is
 given twice, the last value counts.
 """
+
+
+def _registry(log: PredictionLog | None) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    if log:
+        registry.register(log.dropped)
+    return registry
+
+
+def _write_down(
+    log: PredictionLog | None,
+    request: Request,
+    release: str,
+    inputs: Sequence[Mapping[str, Any]],
+    predictions: Sequence[Prediction],
+) -> None:
+    """Log what came through the front door; the side door is for those who look after the service."""
+    state = request.scope["state"]
+    if log and FRONT in state:
+        log.add(Entry(time.time(), state[REQUEST_ID], release, inputs, predictions))
 
 
 def _described(release: Release) -> str:

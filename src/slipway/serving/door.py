@@ -18,6 +18,10 @@ class Door:
     """Answering what has come, with `Connection: close`; accepting nothing new."""
 
 
+FRONT = "front"
+"""The key of a request's state that is there where it has come through the front door."""
+
+
 def announcement(home: Path, slot: str) -> Path:
     """The file in which a slot's process says its id and the port of its side door."""
     return home / "run" / f"{slot}.json"

@@ -1,8 +1,10 @@
-"""The outermost layer of the service: bounds a request's size, counts it, and ends connections when stopping."""
+"""The outermost layer of the service: names a request, bounds its size, counts it, ends connections when stopping."""
 
 import math
+import re
 import resource
 import time
+import uuid
 from collections import Counter as Tally
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,12 @@ SECONDS = tuple(float(f"{step}e{decade}") for decade in (-4, -3, -2, -1, 0) for 
 ]
 """Edges of the buckets of time, 0.25 ms to 5 s: the preferred numbers R10 (ISO 3), each 1.26 times the one before.
 The analysis of a bake cannot tell two quantiles apart that lie closer than these."""
+
+
+REQUEST_ID = "request_id"
+"""The key of the scope's state under which the application finds the request's id."""
+_REQUEST_ID_HEADER = b"x-request-id"
+_SANE_ID = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
 class Metrics:
@@ -98,6 +106,8 @@ class Gate:
         started = time.perf_counter()
         path = scope["path"] if scope["path"] in _PATHS else "other"
         taken = 0
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})[REQUEST_ID] = request_id.decode()
 
         async def bounded() -> Message:
             nonlocal taken
@@ -111,8 +121,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 self._metrics.requests.labels(path, str(message["status"])).inc()
                 self._metrics.seconds.labels(path).observe(time.perf_counter() - started)
-                if self._door.stopping:
-                    message["headers"] = [*message["headers"], (b"connection", b"close")]
+                added = [(b"connection", b"close")] if self._door.stopping else []
+                message["headers"] = [*message["headers"], (_REQUEST_ID_HEADER, request_id), *added]
             await send(message)
 
         if _declared_length(scope) > self._limit:
@@ -120,6 +130,14 @@ class Gate:
             await refusal(scope, receive, counted)
         else:
             await self._app(scope, bounded, counted)
+
+
+def _request_id(scope: Scope) -> bytes:
+    """The id that the caller has given, where it is fit to be repeated and written down; or else a new one."""
+    for name, value in scope["headers"]:
+        if name == _REQUEST_ID_HEADER and _SANE_ID.fullmatch(value):
+            return bytes(value)
+    return uuid.uuid4().hex.encode()
 
 
 def _declared_length(scope: Scope) -> int:

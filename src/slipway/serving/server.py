@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from slipway.serving import notify
-from slipway.serving.door import Door, announcement
+from slipway.serving.door import FRONT, Door, announcement
 
 LIVE = "live"
 """In an environment's folder: a link to the slot that answers at the front door."""
@@ -97,7 +97,7 @@ class SlotServer(uvicorn.Server):
         config = self.config
         server = await asyncio.get_running_loop().create_server(
             lambda: config.http_protocol_class(  # type: ignore[call-arg]
-                config=config, server_state=self.server_state, app_state=self.lifespan.state
+                config=config, server_state=self.server_state, app_state={**self.lifespan.state, FRONT: True}
             ),
             sock=self._front,
             backlog=config.backlog,

@@ -4,6 +4,7 @@ output "hosts" {
     for name, instance in aws_instance.this : name => {
       address    = instance.private_ip
       connection = "ssh"
+      ssh        = instance.id
       home       = var.service.home
       port       = var.service.port
     }

@@ -1,5 +1,6 @@
 """The lock of a fleet, with this machine's own `sh` and `flock` at the far end instead of SSH's."""
 
+import json
 import os
 import signal
 import subprocess
@@ -96,18 +97,46 @@ def test_a_holder_that_is_killed_frees_it(hosts: dict[str, Sequence[str]], tmp_p
     until(lambda: free(hosts), 5)
 
 
+def test_a_holder_that_never_ended_is_named_by_the_next_one_and_by_nobody_after_it(
+    hosts: dict[str, Sequence[str]], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "lock.owner").write_text(json.dumps(OWNER))
+    with hold.held(hosts, "lock", OTHER) as found:
+        assert set(found.dead) == {"a", "b"}
+        assert "ada is at it since 2026-06-01 12:00:00" in found.dead["a"]
+    with hold.held(hosts, "lock", OTHER) as found:
+        assert found.dead == {}
+
+
+def test_a_holder_that_is_killed_keeps_it_for_what_goes_on(
+    hosts: dict[str, Sequence[str]], tmp_path: Path
+) -> None:
+    """A playbook that outlives its command still changes hosts."""
+    code = (
+        "import subprocess, sys, time; from slipway.fleet import hold\n"
+        f"with hold.held({dict(hosts)!r}, 'lock', {OWNER!r}) as found:\n"
+        "    goes_on = subprocess.Popen(['cat'], stdin=0, pass_fds=found.descriptors)\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        os.kill(holder.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+        assert not free(hosts)
+        holder.stdin.close()
+        until(lambda: free(hosts), 5)
+
+
 def test_a_lock_that_was_lost_is_noticed(hosts: dict[str, Sequence[str]]) -> None:
     dies = {**hosts, "b": ["sh", "-c", "echo held; read line </dev/null; exit 1", "b"]}
     with hold.held(dies, "lock", OWNER) as found:
-
-        def lost() -> bool:
-            try:
-                found.check()
-            except MachineError as error:
-                return "lock of b has ended" in str(error)
-            return False
-
-        until(lost, 5)
+        until(lambda: found.ended() == ["b"], 5)
 
 
 def test_a_host_that_cannot_be_reached_is_named_with_the_reason(hosts: dict[str, Sequence[str]]) -> None:

@@ -81,13 +81,13 @@ OK = failed("model_server : Fetch the bundle", {"rc": 0}, "v2_runner_on_ok")
 def test_the_command_line_names_inventories_variables_and_playbook(
     environment: Environment, tmp_path: Path
 ) -> None:
-    argv = playbook.command(environment, "rollout", {"model_server_release": {"release": "v1.0.0"}})
+    argv = playbook.command(environment, "rollout", tmp_path / "given.json")
     ansible = environment.repository.root / "ansible"
     assert Path(argv[0]).name == "ansible-playbook"
     assert argv[1:] == [
-        f"--inventory={ansible}/inventory/local",
+        f"--inventory={ansible}/inventory/local/hosts.yml",
         f"--inventory={tmp_path}/workshop/.slipway/local/inventory.yml",
-        '--extra-vars={"model_server_release": {"release": "v1.0.0"}}',
+        f"--extra-vars=@{tmp_path}/given.json",
         f"{ansible}/playbooks/rollout.yml",
     ]
 
@@ -156,7 +156,7 @@ def tells(*events: dict[str, Any], code: int = 0) -> str:
 def run(environment: Environment, lock: int = 0) -> tuple[playbook.Outcome, list[Step]]:
     environment.prepare()
     steps: list[Step] = []
-    return playbook.run(environment, "rollout", {}, steps.append, lock), steps
+    return playbook.run(environment, "rollout", {}, steps.append, [lock]), steps
 
 
 def test_a_run_tells_its_steps_and_counts_its_changes(environment: Environment, ansible: Program) -> None:
@@ -193,7 +193,7 @@ def test_an_attempt_tells_what_each_host_returned_and_which_is_lost(
     lost = {**UNREACHABLE, "hosts": {"local-2": {"msg": "No route to host"}}}
     ansible.does(tells(OK, lost, code=4))
     environment.prepare()
-    outcome = playbook.run(environment, "collect", {}, lambda _: None, 0, may_fail=True)
+    outcome = playbook.run(environment, "collect", {}, lambda _: None, [0], may_fail=True)
     assert outcome.results == OK["hosts"]
     assert {name: failure.unreachable for name, failure in outcome.failures.items()} == {"local-2": True}
 
@@ -211,8 +211,10 @@ def test_what_a_host_got_over_is_no_failure_where_another_failed(
 
 
 def test_only_the_hosts_that_are_named_take_part(environment: Environment) -> None:
-    assert "--limit=a,b" in playbook.command(environment, "rollout", {}, ["a", "b"])
-    assert not any(part.startswith("--limit") for part in playbook.command(environment, "rollout", {}))
+    assert "--limit=a,b" in playbook.command(environment, "rollout", Path("given"), ["a", "b"])
+    assert not any(
+        part.startswith("--limit") for part in playbook.command(environment, "rollout", Path("given"))
+    )
 
 
 def test_a_failure_that_the_play_got_over_is_none(environment: Environment, ansible: Program) -> None:
@@ -273,6 +275,6 @@ def test_an_interrupt_waits_until_the_playbook_has_ended(
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        playbook.run(environment, "rollout", {}, interrupt, 0)
+        playbook.run(environment, "rollout", {}, interrupt, [0])
     assert over.exists()
     assert time.monotonic() - started < 5

@@ -302,12 +302,17 @@ def test_the_fleet_is_read_from_the_outputs(environment: Environment, root: adap
     )
 
 
-@pytest.mark.parametrize("does", ["print('{}')", "sys.exit(1)"], ids=["no outputs", "not prepared"])
-def test_before_the_first_apply_there_is_no_fleet(
-    terraform: Terraform, root: adapter.Terraform, does: str
-) -> None:
-    terraform.does(does)
+def test_before_the_first_apply_there_is_no_fleet(terraform: Terraform, root: adapter.Terraform) -> None:
+    terraform.does("print('{}')")
     with pytest.raises(MachineError, match=r"^Terraform's outputs do not describe a fleet: "):
+        root.fleet()
+
+
+def test_outputs_that_cannot_be_read_are_told_in_terraforms_words(
+    terraform: Terraform, root: adapter.Terraform
+) -> None:
+    terraform.does("sys.stderr.write('no bucket'); sys.exit(1)")
+    with pytest.raises(MachineError, match=r"^terraform output failed in .*:\n  no bucket\n"):
         root.fleet()
 
 

@@ -267,6 +267,16 @@ def test_a_release_tag_that_was_moved_is_refused(workshop: Workshop) -> None:
     assert [tag for tag in workshop.tags if "#" in tag] == ["wear#local#1"]
 
 
+def test_a_tag_that_was_moved_after_an_earlier_declaration_is_refused_too(workshop: Workshop) -> None:
+    first, second = workshop.releases(2)
+    declare(workshop, first)
+    declare(workshop, second)
+    workshop.git("tag", "--force", "--annotate", "--message", "moved", first.tag, f"{second.tag}^{{}}")
+    with pytest.raises(Refused, match=r"wear#local#1 pins v1.0.0 to "):
+        declare(workshop, first)
+    assert [tag for tag in workshop.tags if "#" in tag] == ["wear#local#1", "wear#local#2"]
+
+
 def test_moving_the_release_tag_back_mends_it(workshop: Workshop) -> None:
     (release,) = workshop.releases(1)
     declared = declare(workshop, release)

@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 UNITS = Path("/etc/systemd/system")
+BASELINE = Path("/etc/slipway/baseline")  # which the role host_baseline writes
 SLOTS = {"blue": "green", "green": "blue"}
 WRITTEN = "configuration.json"
 """In the environment's folder: digests of what the last roll-out wrote for the service manager, by name."""
@@ -313,4 +314,5 @@ def report(home: Path, manager: str, *, thorough: bool = False) -> dict:
         "log": text(home / "releases.jsonl"),
         "answers": asked(home, slot, "/metadata") if slot else {},
         "faults": faults(home, manager, thorough=thorough),
+        "baseline": text(BASELINE).strip(),
     }

@@ -1,6 +1,6 @@
-"""AWS on loopback: moto's own HTTP server in a process of its own, patched where it differs from AWS.
+"""AWS on one machine: moto's own HTTP server in a process of its own, patched where it differs from AWS.
 
-It prints its address, and ends when its standard input does: with whoever started it, however that ended. A line
+It listens on the address that it is given, or on loopback. It prints its address, and ends when its standard input does: with whoever started it, however that ended. A line
 `down BUCKET` on its standard input makes a bucket answer 503, `up BUCKET` makes it well again; each is acknowledged.
 
 What moto 5.2.1 lacks or answers differently, and is mended here and nowhere else:
@@ -157,7 +157,9 @@ def main() -> None:
     ):
         mend()
     threaded_moto_server.DomainDispatcherApplication = Front
-    server = threaded_moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = threaded_moto_server.ThreadedMotoServer(
+        ip_address=(sys.argv[1:] or ["127.0.0.1"])[0], port=0, verbose=False
+    )
     server.start()
     host, port = server.get_host_and_port()
     say(f"http://{host}:{port}")

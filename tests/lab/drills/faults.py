@@ -1,0 +1,77 @@
+"""What is done to hosts: each as a context, so that nothing of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.lab.fleet import HOME, live_slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.machine import Host
+
+_SABOTAGE = "/srv/sabotage"
+_DROP_IN = "/run/systemd/system/slipway@.service.d"
+
+
+@contextlib.contextmanager
+def sabotaged(host: Host, code: str, *settings: str) -> Iterator[None]:
+    """Run Python in every slot that starts from now on, before anything else of it; and set its unit otherwise."""
+    unit = "\n".join(["[Service]", f"Environment=PYTHONPATH={_SABOTAGE}", *settings, ""])
+    host.run(f"sudo mkdir -p {_SABOTAGE} {_DROP_IN} && sudo tee {_SABOTAGE}/sitecustomize.py", text=code)
+    host.run(f"sudo tee {_DROP_IN}/sabotage.conf && sudo systemctl daemon-reload", text=unit)
+    try:
+        yield
+    finally:
+        host.run(f"sudo rm -r {_SABOTAGE} {_DROP_IN} && sudo systemctl daemon-reload")
+
+
+@contextlib.contextmanager
+def without_power(host: Host) -> Iterator[None]:
+    """A host that is lost, and comes back at the end."""
+    host.cut_power()
+    try:
+        yield
+    finally:
+        host.return_power()
+
+
+@contextlib.contextmanager
+def without_link(host: Host) -> Iterator[None]:
+    host.cut_link()
+    try:
+        yield
+    finally:
+        host.mend_link()
+
+
+def kill_worker(host: Host) -> None:
+    """Kill the process that answers."""
+    host.run("sudo", "systemctl", "kill", "--signal=KILL", f"slipway@{live_slot(host)}")
+
+
+@contextlib.contextmanager
+def small_disk(host: Host, folder: str, megabytes: int) -> Iterator[None]:
+    """Move a folder of the home to a disk that has so much space left."""
+    place, copy = f"{HOME}/{folder}".rstrip("/"), "/mnt/small"
+    host.run(
+        f"sudo mkdir -p {copy} && used=$(sudo du -sm {place} | cut -f1) && "
+        f"sudo mount -t tmpfs -o size=$((used + {megabytes}))m,mode=755 small {copy} && "
+        f"sudo cp -a {place}/. {copy}/ && sudo mount --bind {copy} {place}"
+    )
+    try:
+        yield
+    finally:
+        host.run(f"sudo umount --lazy {place} && sudo umount --lazy {copy}")
+
+
+@contextlib.contextmanager
+def read_only(host: Host, folder: str) -> Iterator[None]:
+    place = f"{HOME}/{folder}"
+    host.run(f"sudo mount --bind {place} {place} && sudo mount -o remount,bind,ro {place}")
+    try:
+        yield
+    finally:
+        host.run("sudo", "umount", "--lazy", place)

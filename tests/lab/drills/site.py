@@ -1,0 +1,219 @@
+"""Three model servers behind a balancer, in a working repository with releases good and bad."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from lab.play import play, reached
+from tests.lab.fleet import PORT
+from tests.lab.yard import ENVIRONMENT, Yard
+from tests.local.workplace import Candidate, clone, rewrite, scorer_of, until
+
+from slipway import params
+from slipway.pipeline import stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.lab import Lab
+
+    from slipway.scorer import Scorer
+
+FIRST, SECOND = "v1.0.0", "v1.1.0"
+ANSWER_SECONDS = 3
+"""After so long the balancer asks another host."""
+READY_SECONDS = 10
+ROLLOUT = "batches: [1, '100%']\n"
+_MODEL = "tumour-screening"
+_STATISTICS = """
+import socket
+door = socket.socket(socket.AF_UNIX)
+door.connect("/run/haproxy/admin.sock")
+door.send(b"show stat\\n")
+print(door.makefile().read())
+"""
+
+
+class Site(Yard):
+    """The working repository, its fleet, and what each release answers offline."""
+
+    def __init__(self, root: Path, lab: Lab) -> None:
+        super().__init__(root, lab)
+        self.balancer = lab.hosts["balancer-1"]
+        self.variables = f"{self.variables}model_server_ready_timeout_seconds: {READY_SECONDS}\n"
+        self.models: dict[str, Scorer] = {}
+        self.rows: list[dict[str, Any]] = []
+        self._offline = root.parent / "offline"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.balancer.address}:{PORT}"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "terraform" / "environments" / ENVIRONMENT / "rollout.yaml"
+
+    def provision(self, folder: Path) -> None:
+        """Bring all hosts to the baseline, and the balancer to its front door."""
+        door = {"port": PORT, "sources": [str(self.lab.plan.controller.network)]}
+        shared = {
+            "host_baseline_doors": [door],
+            "load_balancer_port": PORT,
+            "load_balancer_answer_seconds": ANSWER_SECONDS,
+            "load_balancer_servers": {
+                name: {"address": str(host.address), "port": PORT} for name, host in self.hosts.items()
+            },
+        }
+        hosts = {name: {"ansible_host": str(host.address)} for name, host in self.lab.hosts.items()}
+        groups: dict[str, Any] = {"load_balancers": {"hosts": {"balancer-1": {}}}}
+        inventory = {"all": {"hosts": hosts, "vars": reached(self.lab) | shared, "children": groups}}
+        played = play(folder, inventory, "provision")
+        assert played.code == 0, f"{played.failed}\n{played.output[-4000:]}"
+
+    def learn(self, label: str, candidate: Candidate) -> None:
+        """Remember what a release answers."""
+        folder = self._offline / label
+        folder.mkdir(parents=True)
+        self.models[label] = scorer_of(candidate.tar, folder)
+
+    def forge(self, candidate: Candidate, *, bundle: bytes = b"", drop: str = "") -> str:
+        """Tag a release that the pipeline would never have made, without running it; its version.
+
+        Args:
+            candidate: What it consists of.
+            bundle: What the store has instead of the candidate's own bytes.
+            drop: A file that its commit lacks.
+        """
+        label = f"v3.0.{sum('@v3.' in tag for tag in self.tags())}"
+        head, tar = self.git("rev-parse", "HEAD"), bundle or candidate.tar
+        md5 = hashlib.md5(tar, usedforsecurity=False).hexdigest()
+        rewrite(self.cached(md5), tar)
+        lock = re.sub(
+            r"(path: artifacts/bundle\.tar\n\s+hash: md5\n\s+md5: )\w+", rf"\g<1>{md5}", candidate.lock
+        )
+        assert lock != candidate.lock
+        (self.root / "dvc.lock").write_text(lock)
+        (self.root / "manifest.json").write_text(candidate.manifest)
+        if drop:
+            (self.root / drop).unlink()
+        self.commit(f"Forge {label}")
+        self.git("tag", "--annotate", "--message", label, f"{_MODEL}@{label}")
+        self.git("reset", "--quiet", "--hard", head)
+        return label
+
+    def cached(self, md5: str) -> Path:
+        """Where DVC's cache has an object."""
+        file = Path(self.run("dvc", "cache", "dir").strip()) / "files" / "md5" / md5[:2] / md5[2:]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+    def md5_of(self, label: str) -> str:
+        """DVC's address of a release's bundle."""
+        lock = self.git("show", f"{_MODEL}@{label}:dvc.lock")
+        found = re.search(r"path: artifacts/bundle\.tar\n\s+hash: md5\n\s+md5: (\w+)", lock)
+        assert found is not None
+        return found[1]
+
+    def tag_of(self, label: str) -> str:
+        return f"{_MODEL}@{label}"
+
+    @contextlib.contextmanager
+    def baking(self, **settings: Any) -> Iterator[None]:
+        """Compare new hosts with old ones meanwhile; time and memory only where a limit of them is given."""
+        limits = {"memory": None, "p50": 1000, "p99": 1000, "positives": 1, "score": 1}
+        bake = {"seconds": 2, "look_seconds": 0.5, "minimum_requests": 50, **settings}
+        bake["limits"] = limits | settings.get("limits", {})
+        rewrite(self.settings, f"{ROLLOUT}bake: {json.dumps(bake)}\n".encode())
+        try:
+            yield
+        finally:
+            rewrite(self.settings, ROLLOUT.encode())
+
+    @contextlib.contextmanager
+    def bad_line(self, percent: int, seconds: float) -> Iterator[None]:
+        """Lose so many of the packets between this machine and the hosts, and take so long to and fro."""
+        file = self.settings.with_name("ssh_config")
+        before = file.read_text()
+        far = f"{sys.executable} {Path(__file__).with_name('far.py')} %h %p {seconds / 2}"
+        rewrite(file, f"{before}    ProxyCommand {far}\n".encode())
+        for host in self.hosts.values():
+            self.lab.network.lose(self.lab.plan.controller.ip, host.address, percent)
+        try:
+            yield
+        finally:
+            self.lab.network.pass_all()
+            rewrite(file, before.encode())
+
+    def settle(self) -> str:
+        """Bring the fleet to one release, whatever a drill has left; the release."""
+        serving, wanted = set(self.serve().values()), self.desired()[-1:]
+        (live,) = serving if len(serving) == 1 else {""}
+        if live not in {FIRST, SECOND} or wanted[0].split()[1] != live:
+            self.does("deploy", ENVIRONMENT, FIRST)
+            live = FIRST
+        self.await_rotation(self.hosts)
+        return live
+
+    def states(self) -> dict[str, str]:
+        """Each host's state, as the balancer sees it: UP or DOWN."""
+        return {name: row[17].split()[0] for name, row in self._statistics().items()}
+
+    def sessions(self, name: str) -> int:
+        """How many requests a host has got."""
+        return int(self._statistics()[name][7])
+
+    def failures(self) -> dict[str, int]:
+        """How often each host has gone from UP to DOWN."""
+        return {name: int(row[22]) for name, row in self._statistics().items()}
+
+    def await_rotation(self, hosts: Any) -> None:
+        """Wait until exactly these hosts get requests."""
+        wanted = {name: "UP" if name in hosts else "DOWN" for name in self.hosts}
+        until(lambda: self.states() == wanted, f"the balancer uses {sorted(hosts)}", 60)
+
+    def _statistics(self) -> dict[str, list[str]]:
+        table = self.balancer.run("sudo python3 -", text=_STATISTICS).splitlines()
+        rows = [line.split(",") for line in table if line.startswith("hosts,model-")]
+        return {row[1]: row for row in rows}
+
+    def another_clone(self, root: Path) -> Site:
+        """Another machine, which shares nothing with this one but the hosts."""
+        shutil.copytree(
+            self.root,
+            root,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("lock", "ansible-tmp*", "cp", "store", "artifacts"),
+        )
+        return Site(root, self.lab)
+
+
+def build(root: Path, lab: Lab, seed: Path, cache: Path) -> Site:
+    """A fleet that serves its first release, and a second one that answers otherwise."""
+    clone(seed, root, cache)
+    site = Site(root, lab)
+    site.build()
+    rewrite(site.settings, ROLLOUT.encode())
+    site.run("dvc", "repro", "--quiet")
+    site.commit("Describe the yard")
+    assert site.release() == FIRST
+    site.learn(FIRST, site.candidate())
+    site.set("train.hyperparameters", "{C: 0.03, class_weight: balanced}")
+    site.run("dvc", "repro", "--quiet")
+    site.commit("Regularise more")
+    assert site.release() == SECOND
+    site.learn(SECOND, site.candidate())
+    contract = params.load(site.root / "params.yaml").contract
+    site.rows = stage.rows(pd.read_parquet(site.root / "data" / "validation.parquet"), contract)
+    site.provision(root.parent)
+    rewrite(site.settings, b"batches: ['100%']\n")
+    site.does("deploy", ENVIRONMENT, FIRST)
+    rewrite(site.settings, ROLLOUT.encode())
+    return site
