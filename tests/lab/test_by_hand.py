@@ -17,11 +17,11 @@ from tests.local.workplace import Workplace, with_note
 from lab import lab as labs
 
 if TYPE_CHECKING:
-    from lab.play import Played
     from collections.abc import Iterator
 
     from lab.lab import Lab
     from lab.machine import Host
+    from lab.play import Played
 
 UNIT = "/etc/systemd/system/slipway@.service"
 FLIP = "import sys; f = open(sys.argv[1], 'r+b'); f.seek(99); b = f.read(1); f.seek(99); f.write(bytes([b[0] ^ 1]))"
