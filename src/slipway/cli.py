@@ -1,6 +1,7 @@
 """The command `slipway`: verbs only. What they do stands in `release` and `fleet`."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -62,8 +63,18 @@ def down() -> None:
 
 
 @app.command()
-def deploy(environment: EnvironmentName, release: OptionalRelease = None) -> None:
+def deploy(
+    environment: EnvironmentName,
+    release: OptionalRelease = None,
+    shadow: Annotated[
+        float | None,
+        typer.Option(metavar="[SECONDS]", min=1, help="Only ask it what the live one is asked, and judge."),
+    ] = None,
+) -> None:
     """Roll out a release; on `local`, without one, the work tree as a candidate."""
+    if shadow is not None:
+        _shadow(environment, release, shadow)
+        return
     from slipway.fleet import rollout  # noqa: PLC0415
 
     context = _context(environment, f"slipway deploy {environment} {release or ''}".strip())
@@ -223,13 +234,39 @@ def _lift(repository: Repository, release: str) -> None:
     _stdout().print(f"  next: slipway deploy ENV {name.label}", markup=False, highlight=False, soft_wrap=True)
 
 
+def _shadow(environment: str, release: str | None, seconds: float) -> None:
+    from slipway.fleet import shadow  # noqa: PLC0415
+    from slipway.fleet.analysis.lines import lines  # noqa: PLC0415
+
+    context = _context(environment, f"slipway deploy {environment} {release or ''} --shadow".strip())
+    with context.progress.shown():
+        outcome = shadow.shadow(context, release, seconds)
+    for line in lines(outcome.verdict):
+        _stdout().print(line, markup=False, highlight=False, soft_wrap=True)
+    said = f"\n{outcome.release} may be promoted; it was in the shadow on {outcome.host}, and nothing has changed"
+    _stdout().print(said, highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; errors become one message on standard error and the exit code of their class."""
+    # A workflow that is cancelled ends its commands so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    arguments = _with_seconds(arguments)
     sys.exit(
         _run(lambda: app(arguments or ["--help"], prog_name="slipway", standalone_mode=False), debug=debug)
     )
+
+
+def _with_seconds(arguments: list[str]) -> list[str]:
+    """Give `--shadow` the time that it may be left without, which the library does not know."""
+    if "--shadow" not in arguments:
+        return arguments
+    end = arguments.index("--shadow") + 1
+    given = arguments[end : end + 1]
+    missing = not given or not given[0].replace(".", "", 1).isdigit()
+    return [*arguments[:end], *(["60"] if missing else []), *arguments[end:]]
 
 
 def _run(command: Callable[[], Any], *, debug: bool) -> int:

@@ -189,6 +189,7 @@ def test_before_the_first_rollout_the_home_need_not_be_there(facts: ModuleType, 
         "release_installed": False,
         "release_damaged": False,
         "runtime_installed": False,
+        "shadowed": False,
         "last_logged": "",
         "superfluous": [],
     }

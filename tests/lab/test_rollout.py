@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lab.machine import Host
 
 REFUSED, BARRED, ROLLED_BACK, LOCKED = 1, 3, 4, 5
+JUDGED = BARRED
 BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
 
 
@@ -216,6 +217,24 @@ def test_a_plausible_model_that_decides_otherwise_is_aborted_and_git_says_so(
     assert "abort: positives is above its limit" in said.err
     assert serving.desired()[-2:] == ["deploy v1.2.0", "abort v1.0.0"]
     assert "v1.2.0" not in {entry["release"] for entry in serving.host_log("model-2")}
+    serving.in_order("v1.0.0")
+
+
+def test_a_release_in_the_shadow_of_the_gatekeeper_is_judged_and_changes_nothing(
+    serving: Yard, rows: list[dict[str, Any]], baking: Callable[[str], None]
+) -> None:
+    tags, logs = serving.tags(), [serving.host_log(name) for name in serving.hosts]
+    with Load(PORT, rows, str(serving.hosts["model-1"].address)) as load:
+        baking("positives: 0.5, score: 0.5")
+        out = serving.does("deploy", ENVIRONMENT, "v1.1.0", "--shadow", "3")
+        baking("positives: 0.1, score: 0.5")
+        said = serving.slipway("deploy", ENVIRONMENT, "v1.2.0", "--shadow", "3")
+    assert "v1.1.0 may be promoted; it was in the shadow on model-1" in out
+    assert said.code == JUDGED, said.out + said.err
+    assert "v1.2.0 may not be promoted:" in said.err
+    assert "abort: decisions is above its limit" in said.err
+    assert (load.failed, load.releases) == ([], ["v1.0.0"])
+    assert (tags, logs) == (serving.tags(), [serving.host_log(name) for name in serving.hosts])
     serving.in_order("v1.0.0")
 
 

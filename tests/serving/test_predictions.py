@@ -17,7 +17,8 @@ import pytest
 
 from slipway.scorer import Prediction
 from slipway.serving import probe
-from slipway.serving.predictions import FOLDER, Entry, Files, PredictionLog, line
+from slipway.serving.exchange import Exchange
+from slipway.serving.predictions import FOLDER, Files, PredictionLog, line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +29,9 @@ MOST_BYTES = 4_000
 DROPPED = "slipway_prediction_log_dropped_total"
 
 
-def entry(request: str, rows: int = 1) -> Entry:
-    return Entry(0.0, request, "v1.0.0", [{"age": 41.5}] * rows, [Prediction("urgent", 0.75)] * rows)
+def exchange(request: str, rows: int = 1) -> Exchange:
+    answers = [Prediction("urgent", 0.75)] * rows
+    return Exchange(0.0, request, "v1.0.0", b"{}", [{"age": 41.5}] * rows, answers)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -62,7 +64,7 @@ def size(folder: Path) -> int:
 
 
 def test_a_line_says_what_was_asked_and_answered() -> None:
-    text = line(entry("r-1", rows=2)._replace(at=1_795_000_000.1234))
+    text = line(exchange("r-1", rows=2)._replace(at=1_795_000_000.1234))
     assert text.endswith(b"}\n")
     assert json.loads(text) == {
         "at": "2026-11-18T11:06:40.123+00:00",
@@ -76,7 +78,7 @@ def test_a_line_says_what_was_asked_and_answered() -> None:
 def test_what_is_added_is_written_once_and_in_order(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / FOLDER, "blue", 2**20)
     for number in range(500):
-        log.add(entry(str(number)))
+        log.add(exchange(str(number)))
     log.close(10)
     assert requests(tmp_path / FOLDER) == [str(number) for number in range(500)]
     assert dropped(log) == 0
@@ -206,10 +208,10 @@ def test_what_the_queue_cannot_hold_is_counted_by_rows(
         return len(sent)
 
     monkeypatch.setattr(Files, "write", stalled)
-    log = PredictionLog(tmp_path, "blue", MOST_BYTES, queued_bytes=10 * len(line(entry("x", rows=3))))
+    log = PredictionLog(tmp_path, "blue", MOST_BYTES, queued_bytes=10 * len(line(exchange("x", rows=3))))
     began = time.monotonic()
     for _ in range(15):
-        log.add(entry("x", rows=3))
+        log.add(exchange("x", rows=3))
     assert time.monotonic() - began < 1
     assert dropped(log) == 5 * 3
     log.close(0.01)  # it does not wait for a disk that does not answer

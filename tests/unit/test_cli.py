@@ -157,7 +157,8 @@ def test_an_interrupt_before_the_command_begins_ends_the_same_way(capsys: pytest
     assert capsys.readouterr() == ("", CANCELLED)
 
 
-def test_ctrl_c_in_the_pipeline_ends_the_stage_and_the_command(workshop: Workshop) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a cancelled workflow"])
+def test_who_cancels_in_the_pipeline_ends_the_stage_and_the_command(workshop: Workshop, number: int) -> None:
     text = (workshop.root / "dvc.yaml").read_text()
     workshop.write(
         {
@@ -171,7 +172,7 @@ def test_ctrl_c_in_the_pipeline_ends_the_stage_and_the_command(workshop: Worksho
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         until(lambda: pid.is_file() and pid.read_text() != "")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, CANCELLED)
     until(lambda: not lives(int(pid.read_text())))

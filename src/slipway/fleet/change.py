@@ -8,6 +8,7 @@ from slipway.fleet import acceptance, baseline, delivery, host, infrastructure, 
 from slipway.fleet.analysis.lines import lines
 from slipway.fleet.analysis.verdict import Decision
 from slipway.fleet.batches import Size, batches
+from slipway.fleet.crew import Crew
 from slipway.fleet.environment import Fleet
 from slipway.fleet.session import Session
 from slipway.fleet.wanted import Wanted, before_last, installed_everywhere
@@ -43,7 +44,7 @@ class Change:
         self._context = session.context
         self._wanted = wanted
         self._before = session.reports
-        self._lost = dict(session.lost)
+        self._crew = Crew(session)
         self._settings = settings.load(session.context.environment)
         if session.lost and wanted.action == "deploy":
             lost = [f"  {name}: {reason}" for name, reason in session.lost.items()]
@@ -87,9 +88,9 @@ class Change:
             except SlipwayError as error:
                 self._context.progress.end("failed")
                 raise self._take_back(fleet, error) from error
-        if self._lost:
+        if self._crew.lost:
             raise UnfinishedError(
-                f"{self._wanted.record.release} is live, but {', '.join(self._lost)} cannot be reached",
+                f"{self._wanted.record.release} is live, but {', '.join(self._crew.lost)} cannot be reached",
                 next_command="the same command again, when they can",
             )
         return Outcome(self._wanted.record, fleet.url, changed, result)
@@ -122,17 +123,17 @@ class Change:
         A host that is lost in the middle stops a deploy. Going back goes on with the others.
         """
         touched = list[str]()
-        there = [name for name in sorted(fleet.hosts) if name not in self._lost]
+        there = [name for name in sorted(fleet.hosts) if name not in self._crew.lost]
         changed = self._install(fleet, there)
         for planned in batches(there, self._sizes):
             if touched:
                 self._bake(fleet, touched, [name for name in there if name not in touched])
-            self._lost |= dict.fromkeys(self._session.ended(), "the connection that holds its lock has ended")
             failures: dict[str, playbook.TaskFailed] = {}
-            if batch := [name for name in planned if name not in self._lost]:
-                done = self._play(fleet, batch, self._variables)
+            reached = self._crew.reached(planned)
+            if batch := [] if self._must_stop else reached:
+                done = self._crew.play(fleet, batch, self._variables)
                 changed, failures = changed + done.changed, done.failures
-            if failures or (self._lost and self._wanted.action == "deploy"):
+            if failures or self._must_stop:
                 raise self._stopped(fleet, touched, batch, failures)
             touched += batch
         return changed
@@ -156,16 +157,20 @@ class Change:
         ]
         if self._context.environment.is_here or not lacking:
             return 0
-        done = self._play(fleet, lacking, self._variables, "install")
-        lost = [name for name in lacking if name in self._lost] if self._wanted.action == "deploy" else []
-        if done.failures or lost:
-            raise self._untouched([*map(str, done.failures.values()), *(f"{name} is lost" for name in lost)])
+        done = self._crew.play(fleet, lacking, self._variables, "install")
+        if done.failures or self._must_stop:
+            raise self._untouched(done.failures)
         return done.changed
 
-    def _untouched(self, reasons: Sequence[str]) -> MachineError:
-        release = self._wanted.record.release
+    @property
+    def _must_stop(self) -> bool:
+        """Whether a host is lost, and that matters: going back goes on without it."""
+        return bool(self._crew.lost) and self._wanted.action == "deploy"
+
+    def _untouched(self, failures: Mapping[str, playbook.TaskFailed]) -> MachineError:
+        head = f"{self._wanted.record.release} was not rolled out, and nothing was changed"
         return MachineError(
-            "\n  ".join([f"{release} was not rolled out, and nothing was changed", *reasons]),
+            "\n  ".join([head, *self._crew.reasons(failures)]),
             next_command="mend that, then the same command again",
         )
 
@@ -178,17 +183,16 @@ class Change:
     ) -> SlipwayError:
         """A host has failed or is lost: bring those that changed back, or leave them, by policy; the error to raise."""
         release, name = self._wanted.record.release, self._context.environment.name
-        lost = [f"{host} is lost: {reason}" for host, reason in self._lost.items()]
-        reasons = [*map(str, failures.values()), *lost]
-        if not touched and failures and not lost and all(f.phase == "preflight" for f in failures.values()):
-            return self._untouched(reasons)
+        reasons, lost = self._crew.reasons(failures), self._crew.lost
+        if not touched and not lost and all(each.phase == "preflight" for each in failures.values()):
+            return self._untouched(failures)
         if touched and not failures and self._settings.on_lost_host == "hold":
             return UnfinishedError(
                 "\n  ".join([f"{release} is live on {', '.join(touched)}, and goes no further", *reasons]),
                 next_command=f"slipway reconcile {name}, when every host can be reached; or slipway rollback {name}",
             )
         # A host that failed has put back what it had; where that did not succeed either, this does it.
-        changed = [host for host in [*touched, *batch] if host not in self._lost]
+        changed = [host for host in [*touched, *batch] if host not in lost]
         if self.old and (touched or set(changed) - set(failures)):
             self._go_back(fleet, changed, self.old)
         error = self._rolled_back(fleet, self.old, SlipwayError("\n  ".join(reasons)))
@@ -196,46 +200,6 @@ class Change:
             # Whose fault it was, the first host tells: see `blame`.
             error.__cause__ = failures[min(failures)]
         return error
-
-    def _play(
-        self,
-        fleet: Fleet,
-        hosts: Sequence[str],
-        variables: Mapping[str, object],
-        what: str = "rollout",
-    ) -> playbook.Outcome:
-        """Play the role on hosts. Those that cannot be reached are lost from now on; failures are of the others."""
-        progress, names, phase = self._context.progress, ", ".join(hosts), "preflight"
-
-        def on_step(step: playbook.Step) -> None:
-            nonlocal phase
-            phase = step.phase or phase
-            progress.begin("rollout", f"{names}  {phase}", f"{names}  {phase}: {step.task}")
-
-        def on_cancel() -> None:
-            progress.say("cancelled", "the hosts finish", "so that none is left between two releases")
-
-        limit = hosts if len(hosts) < len(fleet.hosts) else ()
-        environment = self._context.environment
-        try:
-            done = playbook.run(
-                environment,
-                what,
-                variables,
-                on_step,
-                self._session.held,
-                on_cancel,
-                limit,
-                may_fail=True,
-            )
-        except playbook.TaskFailed as error:
-            done = playbook.Outcome(0, {}, {"ansible": error})
-        self._lost |= {host: str(failure) for host, failure in done.failures.items() if failure.unreachable}
-        result = f"{done.changed} changes" if done.changed else "nothing changed"
-        progress.end("failed" if done.failures else result)
-        return done._replace(
-            failures={host: each for host, each in done.failures.items() if not each.unreachable}
-        )
 
     def _bake(self, fleet: Fleet, new: Sequence[str], old: Sequence[str]) -> None:
         """Compare the hosts that have changed with those that have not, where they serve different releases.
@@ -313,9 +277,9 @@ class Change:
             TaskFailed: A host that can be reached does not go back.
         """
         wanted = Wanted(old, None, "abort")
-        if not (there := [host for host in hosts if host not in self._lost]):
+        if not (there := [host for host in hosts if host not in self._crew.lost]):
             return
-        done = self._play(fleet, there, delivery.variables(self._context, wanted, self._before))
+        done = self._crew.play(fleet, there, delivery.variables(self._context, wanted, self._before))
         if done.failures:
             first, *others = done.failures.values()
             raise first.together_with(others)
@@ -341,7 +305,7 @@ class Change:
             serving = f"{old.release} was live before, but does not answer on {fleet.url}"
         following = (
             f"slipway reconcile {name}, when every host can be reached"
-            if self._lost
+            if self._crew.lost
             else f"slipway status {name}"
         )
         return RolledBack(f"{new.release} {how}; {serving}\n  {error}", next_command=following)

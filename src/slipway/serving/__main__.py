@@ -14,6 +14,7 @@ from slipway.serving.door import Door
 from slipway.serving.predictions import FOLDER, PredictionLog
 from slipway.serving.release import Release
 from slipway.serving.server import SlotServer
+from slipway.serving.shadow import Shadow
 
 # Longer than the 60 s after which a load balancer closes an idle connection: it must be the one to close.
 _KEEP_ALIVE_SECONDS = 75
@@ -42,9 +43,10 @@ def main() -> int:
         return error.exit_code
     most_bytes = int(os.environ.get(_PREDICTION_BYTES, "0"))
     log = PredictionLog(arguments.home / FOLDER, arguments.slot, most_bytes) if most_bytes else None
+    shadow = Shadow(arguments.home, arguments.slot)
     door = Door()
     config = uvicorn.Config(
-        create_app(release, door, log, arguments.max_body_bytes),
+        create_app(release, door, (log, shadow) if log else (shadow,), arguments.max_body_bytes),
         loop="uvloop",
         http="httptools",
         lifespan="off",
@@ -55,7 +57,9 @@ def main() -> int:
     )
     side = socket.create_server(("127.0.0.1", 0))
     front = socket.socket(fileno=arguments.front_fd)
-    server = SlotServer(config, door, front, arguments.home, arguments.slot, arguments.lame_duck_seconds)
+    server = SlotServer(
+        config, door, front, arguments.home, arguments.slot, arguments.lame_duck_seconds, shadow
+    )
     try:
         server.run(sockets=[side])
     finally:

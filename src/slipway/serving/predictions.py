@@ -9,16 +9,17 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client import Counter
+from prometheus_client.registry import Collector
 from pydantic_core import to_json
 
-from slipway.scorer import Prediction
+from slipway.serving.exchange import Exchange
 
 FOLDER = "predictions"
 """In an environment's folder."""
@@ -36,18 +37,6 @@ _PAUSE_SECONDS = 0.02
 _BUSY_SECONDS = 0.002
 """Requests come thick and fast where the next one is there so soon. A process that is killed loses at most what came
 in a pause, and where there are none next to nothing."""
-
-
-class Entry(NamedTuple):
-    """A request that was answered."""
-
-    at: float
-    """Unix seconds."""
-    request: str
-    """Its id."""
-    release: str
-    rows: Sequence[Mapping[str, Any]]
-    predictions: Sequence[Prediction]
 
 
 class _Line(NamedTuple):
@@ -78,15 +67,21 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._write, name="prediction-log", daemon=True)
         self._thread.start()
 
-    def add(self, entry: Entry) -> None:
-        """Take a request's line; where too many wait already, count it instead."""
+    def add(self, exchange: Exchange) -> None:
+        """Take the line of a request that was answered; where too many wait already, count it instead."""
+        if not exchange.predictions:
+            return
         # Made here, in a few microseconds: the writing thread would hold up an answer for longer than that.
-        content = line(entry)
+        content = line(exchange)
         if self._taken_bytes - self._done_bytes + len(content) > self._queued_bytes:
-            self.dropped.inc(len(entry.rows))
+            self.dropped.inc(len(exchange.inputs))
             return
         self._taken_bytes += len(content)
-        self._queue.put(_Line(content, len(entry.rows)))
+        self._queue.put(_Line(content, len(exchange.inputs)))
+
+    @property
+    def metrics(self) -> Sequence[Collector]:
+        return (self.dropped,)
 
     def close(self, seconds: float) -> None:
         """Write what waits, but do not wait for longer than this."""
@@ -116,14 +111,14 @@ class PredictionLog:
         return found
 
 
-def line(entry: Entry) -> bytes:
+def line(exchange: Exchange) -> bytes:
     """One line of the log."""
     said = {
-        "at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
-        "request": entry.request,
-        "release": entry.release,
-        "inputs": entry.rows,
-        "predictions": [prediction._asdict() for prediction in entry.predictions],
+        "at": datetime.fromtimestamp(exchange.at, UTC).isoformat(timespec="milliseconds"),
+        "request": exchange.request,
+        "release": exchange.release,
+        "inputs": exchange.inputs,
+        "predictions": [prediction._asdict() for prediction in exchange.predictions],
     }
     return to_json(said) + b"\n"
 

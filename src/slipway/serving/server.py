@@ -14,6 +14,7 @@ import uvicorn
 
 from slipway.serving import notify
 from slipway.serving.door import FRONT, Door, announcement
+from slipway.serving.shadow import Shadow
 
 LIVE = "live"
 """In an environment's folder: a link to the slot that answers at the front door."""
@@ -25,7 +26,7 @@ class SlotServer(uvicorn.Server):
     """A uvicorn server with two doors.
 
     The side door is open from the start, so that the slot can be asked before anybody depends on it. SIGUSR1
-    makes it look whether `live` points to it, and open the front door if so. SIGTERM closes both, answers
+    makes it look whether `live` points to it, and open the front door if so, and whether it has a shadow. SIGTERM closes both, answers
     what is under way or still comes over connections that exist, with `Connection: close`, and ends; who has
     not sent his request whole some seconds after that, or not read his answer, is not waited for.
     """
@@ -38,6 +39,7 @@ class SlotServer(uvicorn.Server):
         home: Path,
         slot: str,
         lame_duck_seconds: float,
+        shadow: Shadow,
     ) -> None:
         super().__init__(config)
         self._door = door
@@ -45,16 +47,18 @@ class SlotServer(uvicorn.Server):
         self._home = home
         self._slot = slot
         self._lame_duck_seconds = lame_duck_seconds
+        self._shadow = shadow
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        await self._open_if_live()
+        await self._look()
         if sockets:
             self._announce(sockets[0].getsockname()[1])
         notify.ready(os.environ.get("NOTIFY_SOCKET"))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._door.stopping, self._door.open = True, False
+        self._shadow.end()
         for server in self.servers:
             server.close()
         # Closed in this process only: the service manager and the other slot keep the socket.
@@ -76,7 +80,7 @@ class SlotServer(uvicorn.Server):
         opening: set[asyncio.Task[None]] = set()
 
         def look() -> None:
-            task = loop.create_task(self._open_if_live())
+            task = loop.create_task(self._look())
             opening.add(task)
             task.add_done_callback(opening.discard)
 
@@ -89,6 +93,11 @@ class SlotServer(uvicorn.Server):
     def _abandon(self) -> None:
         for connection in tuple(self.server_state.connections):
             connection.transport.abort()
+
+    async def _look(self) -> None:
+        await self._open_if_live()
+        if self._door.open:
+            self._shadow.look()
 
     async def _open_if_live(self) -> None:
         if self._door.open or self._door.stopping or not is_live(self._home, self._slot):

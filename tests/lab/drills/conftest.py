@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from lab import lab as labs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lab.lab import Lab
     from tests.lab.drills.site import Site
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ROWS = pytest.StashKey[list[dict[str, str]]]()
 _VERDICT = pytest.StashKey[str]()
 _COLUMNS = ("drill", "fault", "requests", "failed", "repeated", "slowest", "seconds", "verdict")
+_SECONDS = 1800
 _DIGITS = {"slowest": 2, "seconds": 1}
 
 
@@ -62,6 +63,13 @@ def drill(site: Site, request: pytest.FixtureRequest) -> Iterator[Drill]:
     figures = {name: f"{value:.{_DIGITS.get(name, 0)}f}" for name, value in begun.figures.items()}
     row = {"drill": str(marker.args[0]), "fault": marker.args[1], **figures, "verdict": verdict}
     request.config.stash.setdefault(_ROWS, []).append(row)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first drill pays for the site, and on a busy machine everything takes its time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)

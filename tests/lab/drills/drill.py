@@ -56,6 +56,12 @@ class Drill:
         self._last = time.monotonic()
         return said
 
+    def insists(self, *command: str) -> str:
+        """Give a command until no other one is in its way; what it printed."""
+        out = self.site.insists(*command)
+        self._last = time.monotonic()
+        return out
+
     def does(self, verb: str, *arguments: str) -> str:
         """Run a command, which must succeed; what it printed."""
         said = self.tells(verb, *arguments)

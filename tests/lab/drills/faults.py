@@ -16,9 +16,19 @@ _SABOTAGE = "/srv/sabotage"
 _DROP_IN = "/run/systemd/system/slipway@.service.d"
 
 
+_ONLY = """
+import os, sys
+if "--slot" in sys.orig_argv:
+    slot = sys.orig_argv[sys.orig_argv.index("--slot") + 1]
+    if os.path.basename(os.readlink("slots/" + slot)) == {release!r}:
+        exec({code!r})
+"""
+
+
 @contextlib.contextmanager
-def sabotaged(host: Host, code: str, *settings: str) -> Iterator[None]:
-    """Run Python in every slot that starts from now on, before anything else of it; and set its unit otherwise."""
+def sabotaged(host: Host, release: str, code: str, *settings: str) -> Iterator[None]:
+    """Run Python in every slot that starts with a release, before anything else of it; and set its unit otherwise."""
+    code = _ONLY.format(release=release, code=code)
     unit = "\n".join(["[Service]", f"Environment=PYTHONPATH={_SABOTAGE}", *settings, ""])
     host.run(f"sudo mkdir -p {_SABOTAGE} {_DROP_IN} && sudo tee {_SABOTAGE}/sitecustomize.py", text=code)
     host.run(f"sudo tee {_DROP_IN}/sabotage.conf && sudo systemctl daemon-reload", text=unit)
@@ -26,6 +36,8 @@ def sabotaged(host: Host, code: str, *settings: str) -> Iterator[None]:
         yield
     finally:
         host.run(f"sudo rm -r {_SABOTAGE} {_DROP_IN} && sudo systemctl daemon-reload")
+        slot = f"slipway@{live_slot(host)}"
+        host.run(f"sudo systemctl reset-failed {slot}; sudo systemctl restart {slot}")
 
 
 @contextlib.contextmanager
@@ -61,6 +73,8 @@ def small_disk(host: Host, folder: str, megabytes: int) -> Iterator[None]:
         f"sudo mount -t tmpfs -o size=$((used + {megabytes}))m,mode=755 small {copy} && "
         f"sudo cp -a {place}/. {copy}/ && sudo mount --bind {copy} {place}"
     )
+    if not megabytes:
+        host.run(f"sudo dd if=/dev/zero of={place}/.ballast bs=4k status=none 2>/dev/null || true")
     try:
         yield
     finally:

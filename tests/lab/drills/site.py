@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 FIRST, SECOND = "v1.0.0", "v1.1.0"
 ANSWER_SECONDS = 3
 """After so long the balancer asks another host."""
-READY_SECONDS = 10
+READY_SECONDS = 15
+LOCKED = 5
 ROLLOUT = "batches: [1, '100%']\n"
 _MODEL = "tumour-screening"
 _STATISTICS = """
@@ -62,7 +63,7 @@ class Site(Yard):
         return self.root / "terraform" / "environments" / ENVIRONMENT / "rollout.yaml"
 
     def provision(self, folder: Path) -> None:
-        """Bring all hosts to the baseline, and the balancer to its front door."""
+        """Bring the balancer to the baseline, and to its front door; a deploy does so with the other hosts."""
         door = {"port": PORT, "sources": [str(self.lab.plan.controller.network)]}
         shared = {
             "host_baseline_doors": [door],
@@ -72,7 +73,7 @@ class Site(Yard):
                 name: {"address": str(host.address), "port": PORT} for name, host in self.hosts.items()
             },
         }
-        hosts = {name: {"ansible_host": str(host.address)} for name, host in self.lab.hosts.items()}
+        hosts = {"balancer-1": {"ansible_host": str(self.balancer.address)}}
         groups: dict[str, Any] = {"load_balancers": {"hosts": {"balancer-1": {}}}}
         inventory = {"all": {"hosts": hosts, "vars": reached(self.lab) | shared, "children": groups}}
         played = play(folder, inventory, "provision")
@@ -142,6 +143,8 @@ class Site(Yard):
         """Lose so many of the packets between this machine and the hosts, and take so long to and fro."""
         file = self.settings.with_name("ssh_config")
         before = file.read_text()
+        for control in (self.home / "ansible" / "cp").glob("*"):
+            control.unlink()  # connections that are there already are quick
         far = f"{sys.executable} {Path(__file__).with_name('far.py')} %h %p {seconds / 2}"
         rewrite(file, f"{before}    ProxyCommand {far}\n".encode())
         for host in self.hosts.values():
@@ -161,10 +164,24 @@ class Site(Yard):
         serving, wanted = set(self.serve().values()), self.desired()[-1:]
         (live,) = serving if len(serving) == 1 else {""}
         if live not in {FIRST, SECOND} or wanted[0].split()[1] != live:
-            self.does("deploy", ENVIRONMENT, FIRST)
+            self.insists("deploy", FIRST)
             live = FIRST
         self.await_rotation(self.hosts)
         return live
+
+    def insists(self, *command: str) -> str:
+        """Give a command, which must succeed once no playbook of another one is in its way; what it printed."""
+        out = ""
+
+        def done() -> bool:
+            nonlocal out
+            said = self.slipway(command[0], ENVIRONMENT, *command[1:])
+            assert said.code in {0, LOCKED}, said.out + said.err + self.journal()
+            out = said.out
+            return said.code == 0
+
+        until(done, f"{command} ends well", 600)
+        return out
 
     def states(self) -> dict[str, str]:
         """Each host's state, as the balancer sees it: UP or DOWN."""

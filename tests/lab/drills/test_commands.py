@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.lab.drills.site import LOCKED
 from tests.lab.fleet import HOME
 from tests.lab.yard import ENVIRONMENT
 from tests.local.workplace import ended, says, until
@@ -18,28 +19,13 @@ if TYPE_CHECKING:
     from tests.lab.drills.drill import Drill
     from tests.lab.drills.site import Site
 
-LOCKED, CANCELLED = 5, 130
+CANCELLED = 130
 SECONDS = 300
 CLONES = 10
 OWNER = f"/run/lock/slipway{HOME.replace('/', '-')}.owner"
-STEPS = ("collect", "provision", "preflight", "install", "configure", "activate", "verify", "prove")
+STEPS = ("collect", "provision", "preflight", "configure", "activate", "verify")
 """What a deploy says when each has ended."""
 TESTED = {"collect", "preflight", "configure"}
-
-
-def again(drill: Drill, *command: str) -> str:
-    """Give a command until no playbook that has outlived the first one is in its way; what it printed."""
-    out = ""
-
-    def done() -> bool:
-        nonlocal out
-        said = drill.tells(*command)
-        assert said.code in {0, LOCKED}, said.out + said.err
-        out = said.out
-        return said.code == 0
-
-    until(done, f"{command} ends well", SECONDS)
-    return out
 
 
 @pytest.mark.drill(3, "deploy killed -9")
@@ -52,7 +38,7 @@ def test_a_deploy_that_is_killed_is_finished_by_the_same_command(drill: Drill, s
         with ended(drill.site.begin("deploy", ENVIRONMENT, drill.new)) as deploy:
             says(deploy, step)
             os.kill(deploy.pid, signal.SIGKILL)
-        out = again(drill, "deploy", drill.new)
+        out = drill.insists("deploy", drill.new)
     assert "taken over from a command that never ended: root is at it since " in out
     drill.ends_on(drill.new)
 
@@ -125,7 +111,7 @@ def test_a_lock_whose_holder_is_lost_is_taken_over_and_that_is_written_down(
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
         try:
-            out = again(drill, "deploy", drill.new)
+            out = drill.insists("deploy", drill.new)
         finally:
             for pid in stopped:
                 with suppress(ProcessLookupError):

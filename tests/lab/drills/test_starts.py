@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 ROLLED_BACK = 4
 STARTS_MAXIMUM = 5
-SLOW_START = "import time; time.sleep(4)"
+SECONDS_AWAY = 5.0
+SLOW_START = "import time; time.sleep(3)"
 NEVER_READY = """
 import sys, time
 print("cannot open the device", file=sys.stderr, flush=True)
@@ -47,7 +48,7 @@ exposition.generate_latest = broken
 
 @pytest.mark.drill(19, "a release that is never ready")
 def test_a_release_that_is_never_ready_is_taken_back_with_its_own_last_words(drill: Drill) -> None:
-    with drill.load(), sabotaged(drill.site.hosts["model-1"], NEVER_READY):
+    with drill.load(), sabotaged(drill.site.hosts["model-1"], drill.new, NEVER_READY):
         drill.refuses(
             ROLLED_BACK,
             f"it is not ready after {READY_SECONDS} s: cannot open the device",
@@ -60,7 +61,7 @@ def test_a_release_that_is_never_ready_is_taken_back_with_its_own_last_words(dri
 @pytest.mark.slow_drill
 @pytest.mark.drill(18, "slow start")
 def test_a_release_that_starts_slowly_gets_no_request_before_it_is_ready(drill: Drill) -> None:
-    with drill.load(), sabotaged(drill.site.hosts["model-1"], SLOW_START):
+    with drill.load(), sabotaged(drill.site.hosts["model-1"], drill.new, SLOW_START):
         drill.deploys(drill.new)
     drill.ends_on(drill.new)
 
@@ -70,7 +71,7 @@ def test_a_release_that_starts_slowly_gets_no_request_before_it_is_ready(drill: 
 def test_a_release_that_is_slow_is_aborted_in_its_bake(drill: Drill) -> None:
     site = drill.site
     bake = site.baking(seconds=40, look_seconds=1, minimum_requests=1200, limits={"p50": 2, "p99": 2})
-    with drill.load(), bake, sabotaged(site.hosts["model-1"], SLOW):
+    with drill.load(), bake, sabotaged(site.hosts["model-1"], drill.new, SLOW):
         drill.brings(drill.new)
         drill.refuses(ROLLED_BACK, "abort: ", "above its limit", by=("deploy", drill.new))
     drill.ends_on(drill.old)
@@ -81,7 +82,7 @@ def test_a_release_that_is_slow_is_aborted_in_its_bake(drill: Drill) -> None:
 def test_a_release_that_leaks_is_aborted_in_its_bake(drill: Drill) -> None:
     site = drill.site
     bake = site.baking(seconds=40, look_seconds=1, minimum_requests=1200, limits={"memory": 200_000})
-    with drill.load(), bake, sabotaged(site.hosts["model-1"], LEAK.replace("BYTES", "50_000")):
+    with drill.load(), bake, sabotaged(site.hosts["model-1"], drill.new, LEAK.replace("BYTES", "50_000")):
         drill.brings(drill.new)
         drill.refuses(ROLLED_BACK, "abort: memory is above its limit", by=("deploy", drill.new))
     drill.ends_on(drill.old)
@@ -93,11 +94,15 @@ def test_a_slot_that_is_killed_for_want_of_memory_is_started_again_and_its_relea
     drill: Drill,
 ) -> None:
     site = drill.site
-    leak = LEAK.replace("BYTES", "2_000_000")
+    leak = LEAK.replace("BYTES", "500_000")
     bake = site.baking(seconds=40, look_seconds=1, minimum_requests=1200, limits={"restarts": 1})
-    with drill.load(forgiving=True), bake, sabotaged(site.hosts["model-1"], leak, "MemoryMax=300M"):
+    with (
+        drill.load(forgiving=True),
+        bake,
+        sabotaged(site.hosts["model-1"], drill.new, leak, "MemoryMax=300M"),
+    ):
         drill.brings(drill.new)
-        drill.refuses(ROLLED_BACK, "abort: restarts", by=("deploy", drill.new))
+        drill.refuses(ROLLED_BACK, f"{drill.old} is still serving", by=("deploy", drill.new))
     drill.ends_on(drill.old, kills=STARTS_MAXIMUM)
 
 
@@ -105,7 +110,7 @@ def test_a_slot_that_is_killed_for_want_of_memory_is_started_again_and_its_relea
 @pytest.mark.drill(31, "metrics cannot be read")
 def test_without_metrics_nothing_is_promoted(drill: Drill) -> None:
     site = drill.site
-    with drill.load(), site.baking(), sabotaged(site.hosts["model-1"], UNREADABLE):
+    with drill.load(), site.baking(), sabotaged(site.hosts["model-1"], drill.new, UNREADABLE):
         drill.brings(drill.new)
         drill.refuses(ROLLED_BACK, "inconclusive", by=("deploy", drill.new))
     drill.ends_on(drill.old)
@@ -116,18 +121,23 @@ def test_without_metrics_nothing_is_promoted(drill: Drill) -> None:
 def test_a_slot_that_dies_again_and_again_leaves_the_rotation_once_until_it_is_rolled_out_again(
     drill: Drill,
 ) -> None:
-    site, host = drill.site, drill.site.hosts["model-2"]
+    site, host, kills = drill.site, drill.site.hosts["model-2"], 0
     with drill.load(forgiving=True):
-        before = site.failures()[host.name]
-        for _ in range(STARTS_MAXIMUM):
+        while host.run("systemctl is-active slipway.socket || true") != "failed\n":
             kill_worker(host)
             site.serve([host.name])
-        assert host.run("systemctl is-active slipway.socket || true") == "failed\n"
+            kills += 1
+        assert kills <= STARTS_MAXIMUM
         site.await_rotation(["model-1", "model-3"])
-        drill.tells("status")
+        before = site.failures()[host.name]
+        said = drill.tells("status")
+        assert (said.code, f"model-2: {drill.old} should be serving, but does not answer" in said.out) == (
+            1,
+            True,
+        )
         drill.does("deploy", drill.old)
         site.await_rotation(site.hosts)
-        assert site.failures()[host.name] - before == 1
+        assert site.failures()[host.name] == before
     drill.ends_on(drill.old, kills=STARTS_MAXIMUM)
 
 
@@ -144,9 +154,9 @@ def test_the_balancer_survives_reloads_and_is_back_soon_after_a_kill(drill: Dril
         assert refused == "nonsense\n"
     with drill.load(forgiving=True) as load:
         balancer.run("sudo systemctl kill --signal=KILL haproxy")
-        seconds = until(drill.site.answers, "the balancer is back")
-    assert seconds < 5
+        until(drill.site.answers, "the balancer is back")
     # While it is away, nobody can be answered: only that it is short can be asked for.
-    assert [request for request in load.failed if "Refused" not in request.error] == []
+    if load.failed:
+        assert load.failed[-1].ended - load.failed[0].started < SECONDS_AWAY
     drill.loads.remove(load)
     drill.ends_on(drill.old)

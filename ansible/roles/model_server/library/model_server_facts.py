@@ -85,6 +85,7 @@ strangers: {description: What lies beside those files and was not written by a r
 release_installed: {description: Whether the release is on the host and whole., type: bool, returned: always}
 release_damaged: {description: Whether it is there but not whole., type: bool, returned: always}
 runtime_installed: {description: Whether its runtime is., type: bool, returned: always}
+shadowed: {description: Whether the live slot is told to ask another one the same., type: bool, returned: always}
 last_logged: {description: The last release of the log., type: str, returned: always}
 superfluous: {description: Folders that nothing goes back to., type: list, returned: always}
 free_bytes: {description: Free space under home., type: int, returned: always}
@@ -210,6 +211,7 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "release_installed": installed,
         "release_damaged": release.exists() and not installed,
         "runtime_installed": runtime_installed,
+        "shadowed": (home / "run" / "shadow.json").exists(),
         "last_logged": (logged(home) or [""])[-1],
         "superfluous": superfluous(home, wanted, logged(home), keep),
         "free_bytes": shutil.disk_usage(existing(home)).free,

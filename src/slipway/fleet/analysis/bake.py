@@ -22,9 +22,11 @@ class Limits(Section):
     """Median time to answer: how many times the old."""
     p99: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     positives: float = Field(default=0.05, ge=0, le=1)
-    """Share of positive decisions: by how much it may be higher or lower."""
+    """Share of positive decisions: by how much it may be higher or lower. Of a shadow, also the share of decisions
+    that differ, request by request."""
     score: float = Field(default=0.05, ge=0, le=1)
-    """Mean probability of the positive label: by how much it may be higher or lower."""
+    """Mean probability of the positive label: by how much it may be higher or lower. Of a shadow, also the mean size
+    of the difference, request by request."""
     memory: float | None = Field(default=200_000.0, ge=0, allow_inf_nan=False)
     """Growth of a process in bytes a second, over that of the old; null where hosts cannot tell (macOS)."""
     restarts: float = Field(default=1.0, ge=0, allow_inf_nan=False)

@@ -21,6 +21,9 @@ class Change(NamedTuple):
     seconds: Histogram = Histogram()
     scores: Moments = Moments()
     positives: Moments = Moments()
+    differing: Moments = Moments()
+    """A shadow's rows that are decided otherwise; see `Snapshot`."""
+    difference: Moments = Moments()
     memory: float | None = None
     """Bytes by which one process grew; None of a process that is not the same, or does not tell."""
     restarts: int = 0
@@ -55,6 +58,8 @@ def total(changes: Iterable[Change]) -> Change:
             seconds=_joined(result.seconds, change.seconds),
             scores=_added(result.scores, change.scores),
             positives=_added(result.positives, change.positives),
+            differing=_added(result.differing, change.differing),
+            difference=_added(result.difference, change.difference),
             restarts=result.restarts + change.restarts,
         )
     return result
@@ -62,7 +67,7 @@ def total(changes: Iterable[Change]) -> Change:
 
 def _since_start(after: Snapshot) -> Change:
     return _of(after.statuses, after.decisions, after.seconds, after.scores, after.positives)._replace(
-        restarts=1
+        differing=after.differing, difference=after.difference, restarts=1
     )
 
 
@@ -74,7 +79,11 @@ def _between(before: Snapshot, after: Snapshot) -> Change:
         _subtracted(after.seconds, before.seconds),
         _less(after.scores, before.scores),
         _less(after.positives, before.positives),
-    )._replace(memory=grown)
+    )._replace(
+        differing=_less(after.differing, before.differing),
+        difference=_less(after.difference, before.difference),
+        memory=grown,
+    )
 
 
 def _of(

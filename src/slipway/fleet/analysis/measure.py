@@ -55,6 +55,10 @@ class Snapshot(NamedTuple):
     """Of each request, the share of its rows that were positive."""
     memory: float | None
     """Resident bytes; None where the host cannot tell (macOS)."""
+    differing: Moments = Moments()
+    """Of each request that a shadow was asked too, the share of rows that this decides otherwise."""
+    difference: Moments = Moments()
+    """Likewise, the mean difference of probabilities."""
 
 
 Reading = Snapshot | NoData
@@ -98,6 +102,8 @@ def _snapshot(samples: Mapping[str, list[Sample]]) -> Snapshot:
         scores=_moments(samples, "slipway_request_score"),
         positives=_moments(samples, "slipway_request_positives"),
         memory=memory,
+        differing=_moments(samples, "slipway_shadow_differing"),
+        difference=_moments(samples, "slipway_shadow_difference"),
     )
 
 

@@ -16,6 +16,9 @@ from slipway.fleet.analysis.comparison import Row, State
 from slipway.fleet.analysis.measure import Moments
 from slipway.fleet.analysis.tally import Look, Side, Tally, tally
 
+SAME_DECISIONS = "decisions"
+"""The metric of decisions on the same requests; it is there only where a shadow was asked."""
+
 
 class Decision(StrEnum):
     PROMOTE = "promote"
@@ -62,10 +65,10 @@ def decide(seen: Tally, bake: Bake) -> Verdict:
 
 
 def compare(seen: Tally, bake: Bake) -> tuple[Row, ...]:
-    """One row for each metric; memory only where it has a limit."""
+    """One row for each metric; memory only where it has a limit, answers to the same requests only of a shadow."""
     limits, alpha, least = bake.limits, bake.alpha_of_each, bake.minimum_requests
     new, old = seen.new.change, seen.old.change
-    rows = (
+    rows: tuple[Row, ...] = (
         comparison.share("errors", _errors(new), _errors(old), limits.errors, alpha, least),
         comparison.share("refusals", _refusals(new), _refusals(old), limits.refusals, alpha, least),
         comparison.slower("p50", 0.50, new.seconds, old.seconds, limits.p50, alpha, least),
@@ -74,6 +77,13 @@ def compare(seen: Tally, bake: Bake) -> tuple[Row, ...]:
         comparison.shift("score", "probability", new.scores, old.scores, limits.score, alpha, least),
         comparison.count("restarts", _restarts(seen.new), _restarts(seen.old), limits.restarts),
     )
+    if shadowed := old.differing.requests:
+        none = Moments(shadowed, 0.0)
+        rows = (
+            comparison.share(SAME_DECISIONS, old.differing, none, limits.positives, alpha, least),
+            comparison.share("gap", old.difference, none, limits.score, alpha, least),
+            *rows,
+        )
     if limits.memory is None:
         return rows
     return (*rows, comparison.growth("memory", seen.windows, limits.memory, alpha, bake.minimum_windows))

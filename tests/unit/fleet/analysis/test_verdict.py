@@ -289,3 +289,38 @@ def test_every_verdict_has_a_reason_unless_it_is_a_promotion(seen: Tally) -> Non
 
     assert bool(verdict.reasons) == (verdict.decision is not Decision.PROMOTE)
     assert all(-inf <= row.bounds.lower <= row.bounds.upper <= inf for row in verdict.rows)
+
+
+def shadowed(differing: float, difference: float) -> list[Look]:
+    """As `looks`, the old host having asked a shadow whatever it was asked itself."""
+    return [
+        look._replace(
+            old={
+                name: found._replace(
+                    differing=Moments(1000.0 * number, 1000.0 * number * differing),
+                    difference=Moments(1000.0 * number, 1000.0 * number * difference),
+                )
+                for name, found in look.old.items()
+                if isinstance(found, Snapshot)
+            }
+        )
+        for number, look in enumerate(looks())
+    ]
+
+
+def test_a_shadow_that_answers_the_same_is_promoted() -> None:
+    verdict = judge(shadowed(0.01, 0.01), BAKE)
+
+    assert verdict.decision is Decision.PROMOTE
+    assert list(states(verdict))[:2] == ["decisions", "gap"]
+
+
+@pytest.mark.parametrize(
+    ("differing", "difference", "metric"), [(0.1, 0.01, "decisions"), (0.01, 0.1, "gap")]
+)
+def test_a_shadow_that_answers_otherwise_is_aborted_though_its_means_are_the_same(
+    differing: float, difference: float, metric: str
+) -> None:
+    verdict = judge(shadowed(differing, difference), BAKE)
+
+    assert (verdict.decision, verdict.reasons) == (Decision.ABORT, (f"{metric} is above its limit",))
