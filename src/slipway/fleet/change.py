@@ -201,7 +201,11 @@ class Change:
         changed = [host for host in [*touched, *batch] if host not in lost]
         if self.old and (touched or set(changed) - set(failures)):
             self._go_back(fleet, changed, self.old)
-        return self._rolled_back(fleet, self.old, SlipwayError("\n  ".join(reasons)))
+        error = self._rolled_back(fleet, self.old, SlipwayError("\n  ".join(reasons)))
+        if not lost:
+            # Whose fault it was, the first host tells: see `blame`.
+            error.__cause__ = failures[min(failures)]
+        return error
 
     def _bake(self, fleet: Fleet, new: Sequence[str], old: Sequence[str]) -> None:
         """Compare the hosts that have changed with those that have not, where they serve different releases.

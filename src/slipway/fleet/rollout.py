@@ -104,13 +104,15 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
 
 
 def _quarantine(context: Context, name: ReleaseName, reason: str) -> None:
-    """Bar a release that failed by its own fault; that git cannot write it down must not hide how it failed."""
+    """Bar a release that failed by its own fault; that git or a team cannot be told must not hide how it failed."""
     environment = context.environment
     try:
-        quarantine.declare(environment.repository, name, environment.name, reason, context.now())
-        if context.is_shared:
-            quarantine.share(environment.repository, name.model)
+        found = quarantine.declare(environment.repository, name, environment.name, reason, context.now())
         said = f"lifted by: slipway release --unquarantine {name.label}"
+        if context.is_shared:
+            environment.repository.publish([found.tag])
+    except OriginError as error:
+        said = f"origin has not been told: {error}"
     except SlipwayError as error:
         said = f"not written down: {error}"
     context.progress.say("quarantine", name.label, said)

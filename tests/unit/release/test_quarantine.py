@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.unit.workshop import MODEL, NOW, Workshop
@@ -107,3 +108,18 @@ def test_gto_and_our_own_tags_do_not_see_it(workshop: Workshop) -> None:
     bar(workshop)
     assert seen() == before
     assert [state.release for state in desired.history(workshop.repository, MODEL, "local")] == [BAD]
+
+
+def test_a_team_is_told_who_lets_a_release_go_and_why_it_was_barred(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    workshop.releases(2)
+    origin = tmp_path / "origin.git"
+    workshop.git("clone", "--quiet", "--bare", str(workshop.root), str(origin))
+    workshop.git("remote", "add", "origin", str(origin))
+    bar(workshop)
+    quarantine.lift(workshop.repository, BAD, NOW)
+    told = workshop.git("ls-remote", "--tags", "--refs", "origin", "quarantine/*").splitlines()
+    assert [line.split("refs/tags/")[1] for line in told] == [
+        f"quarantine/wear/v1.1.0/{number}" for number in (1, 2)
+    ]
