@@ -133,6 +133,10 @@ class Site(Yard):
     def tag_of(self, label: str) -> str:
         return f"{_MODEL}@{label}"
 
+    def is_barred(self, label: str) -> bool:
+        """Whether nobody may roll a release out again."""
+        return f"quarantine/{_MODEL}/{label}/1" in self.tags()
+
     @contextlib.contextmanager
     def baking(self, **settings: Any) -> Iterator[None]:
         """Compare new hosts with old ones meanwhile; time and memory only where a limit of them is given."""

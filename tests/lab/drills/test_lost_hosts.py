@@ -42,6 +42,7 @@ def test_a_deploy_that_loses_a_host_goes_back_and_succeeds_when_it_is_there_agai
             assert said.splitlines()[-1] == "  next: slipway reconcile yard, when every host can be reached"
             assert site.serve(["model-1", "model-3"]) == {"model-1": old, "model-3": old}
             assert site.desired()[-2:] == [f"deploy {new}", f"abort {old}"]
+            assert not site.is_barred(new)
         drill.does("deploy", new)
     drill.ends_on(new, kills=1)
 

@@ -142,6 +142,7 @@ def test_golden_rows_refuse_an_ill_model_before_it_gets_a_request(drill: Drill, 
             f"{release} was not rolled out; {drill.old} is still serving",
             by=("deploy", release),
         )
+    assert drill.site.is_barred(release)
     drill.ends_on(drill.old)
 
 
