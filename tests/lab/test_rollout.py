@@ -139,6 +139,7 @@ def test_a_swap_of_the_fleet_and_back_loses_no_request(serving: Yard, rows: list
     assert [load.failed for load in loads] == [[], [], []]
     assert [load.releases for load in loads] == [["v1.0.0", "v1.1.0"]] * 3
     assert "terraform" in out
+    assert "model-1, model-2, model-3  verify" in out
     serving.in_order("v1.0.0")
     assert serving.desired()[-2:] == ["deploy v1.1.0", "rollback v1.0.0"]
 

@@ -314,12 +314,12 @@ def free_port() -> int:
 _given: set[int] = set()
 
 
-def until(check: Callable[[], object], what: str, seconds: float = 30.0) -> float:
+def until(check: Callable[[], object], what: str, seconds: float = 30.0, pause: float = 0.01) -> float:
     """Wait until something holds; the seconds that it took."""
     began = time.monotonic()
     while not check():
         assert time.monotonic() - began < seconds, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
     return time.monotonic() - began
 
 

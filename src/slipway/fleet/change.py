@@ -26,6 +26,10 @@ class Outcome(NamedTuple):
     acceptance: acceptance.Result | None
 
 
+_ALL: tuple[Size, ...] = ("100%",)
+"""What a fleet goes back to has been proven on it, and each host swaps without losing a request: so all at once."""
+
+
 class UnfinishedError(MachineError):
     """The release is live, but its roll-out did not come to its end."""
 
@@ -134,14 +138,16 @@ class Change:
                 done = self._crew.play(fleet, batch, self._variables)
                 changed, failures = changed + done.changed, done.failures
             if failures or self._must_stop:
-                raise self._stopped(fleet, touched, batch, failures)
+                # Whose fault it is, is told by the first failure.
+                cause = next(iter(failures.values()), None)
+                raise self._stopped(fleet, touched, batch, failures) from cause
             touched += batch
         return changed
 
     @property
     def _sizes(self) -> Sequence[Size]:
-        """Of the batches; what has been proven before goes to all hosts at once."""
-        return self._settings.batches if self._wanted.action == "deploy" else ("100%",)
+        """Of the batches."""
+        return self._settings.batches if self._wanted.action == "deploy" else _ALL
 
     def _install(self, fleet: Fleet, hosts: Sequence[str]) -> int:
         """Put the release on all hosts that lack it, at once, before the first one changes.

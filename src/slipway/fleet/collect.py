@@ -39,7 +39,7 @@ def collect(context: Context, fleet: Fleet | None, held: Sequence[int] = ()) -> 
     if fleet is None:
         return Collected({}, {})
     found = playbook.run(context.environment, "collect", {}, lambda _: None, held, may_fail=True)
-    reports = {name: host.told(result["report"]) for name, result in found.results.items()}
+    reports = {name: host.told(result["report"]) for name, result in sorted(found.results.items())}
     lost = {
         name: unreachable.reason(str(failure)) if failure.unreachable else str(failure)
         for name, failure in found.failures.items()

@@ -6,12 +6,14 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from slipway.errors import MachineError, Refused
-from slipway.fleet import host, infrastructure, wanted
+from slipway.fleet import cloud, host, infrastructure, wanted
+from slipway.fleet.cloud import Machine
 from slipway.fleet.collect import collect
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Fleet
 from slipway.fleet.host import Report
 from slipway.release import desired, objects, quarantine
+from slipway.release.git import OriginError
 from slipway.serving.release import ReleaseRecord
 
 NOTHING = "nothing is deployed"
@@ -47,6 +49,8 @@ class Status(NamedTuple):
     """On every host, by its links; None where they differ."""
     answers: ReleaseRecord | None
     """By the process behind the front door."""
+    cloud: dict[str, str]
+    """The cloud's own account of the machines: id and state by host; empty where there is no cloud."""
     quarantine: list[str]
     """Releases that are not rolled out, since when, by whom, and why."""
     problems: list[str]
@@ -73,8 +77,10 @@ class Plan(NamedTuple):
 
 def status(context: Context) -> Status:
     """Compare the accounts of an environment."""
+    unheard = _origin(context)
     wish, broken = _desired(context)
     fleet = known_fleet(context)
+    machines, differences = _cloud(context, fleet)
     reports, lost = collect(context, fleet)
     answers = host.record(host.asked(fleet.url, "/metadata")) if fleet else None
     if context.environment.is_here:
@@ -106,9 +112,31 @@ def status(context: Context) -> Status:
         lost=lost,
         live=_common(reports),
         answers=answers,
+        cloud={name: f"{machine.id} {machine.state}" for name, machine in machines.items()},
         quarantine=[str(each) for each in barred.values()],
-        problems=[*broken, *_problems(problems, reports, lost)],
+        problems=[*unheard, *broken, *differences, *_problems(problems, reports, lost)],
     )
+
+
+def _origin(context: Context) -> list[str]:
+    """Learn what others have declared; why that cannot be had, where it cannot."""
+    try:
+        if context.is_shared:
+            context.environment.repository.fetch_tags()
+    except OriginError as error:
+        return [f"what others have declared is not known: {error.args[0]}"]
+    return []
+
+
+def _cloud(context: Context, fleet: Fleet | None) -> tuple[dict[str, Machine], list[str]]:
+    """The machines that the cloud has, and where they are not those that Terraform has put out."""
+    try:
+        machines = cloud.machines(context.environment)
+    except MachineError as error:
+        return {}, [str(error)]
+    if machines is None:
+        return {}, []
+    return machines, cloud.problems(fleet.hosts if fleet else {}, machines)
 
 
 def history(context: Context) -> list[host.Entry]:

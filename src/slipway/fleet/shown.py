@@ -13,6 +13,11 @@ def rows(found: Status) -> dict[str, str]:
         **_hosts(found.hosts),
         "answers": f"{answers.release}, bundle {answers.bundle[:12]}" if answers else "nothing",
         "url": found.url or "",
+        **(
+            {"cloud": ", ".join(f"{name} {said}" for name, said in found.cloud.items())}
+            if found.cloud
+            else {}
+        ),
         **({"quarantine": "; ".join(found.quarantine)} if found.quarantine else {}),
         "verdict": "; ".join(found.problems)
         or _in_order(desired, found.live.release if found.live else None),

@@ -11,6 +11,7 @@ import uvicorn
 from slipway.errors import SlipwayError
 from slipway.serving.app import MAX_BODY_BYTES, create_app
 from slipway.serving.door import Door
+from slipway.serving.patience import PatientProtocol
 from slipway.serving.predictions import FOLDER, PredictionLog
 from slipway.serving.release import Release
 from slipway.serving.server import SlotServer
@@ -48,7 +49,7 @@ def main() -> int:
     config = uvicorn.Config(
         create_app(release, door, (log, shadow) if log else (shadow,), arguments.max_body_bytes),
         loop="uvloop",
-        http="httptools",
+        http=PatientProtocol,
         lifespan="off",
         access_log=False,
         log_level="warning",

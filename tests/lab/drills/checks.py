@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.local.load import LAME_DUCK_SECONDS
 
 if TYPE_CHECKING:
+    from collections import Counter as Tally
     from collections.abc import Mapping, Sequence
 
     from tests.local.load import Load, Request
@@ -69,6 +70,18 @@ def untrue(
     if len(known) < len(load.releases):
         return [*illegal, f"unknown releases among {load.releases}"]
     return [*illegal, *(f"not the offline prediction: {request}" for request in load.wrong(known, rows))]
+
+
+def unlogged(load: Load, found: Tally[str], kills: int) -> list[str]:
+    """(c) Answered requests that are not in the prediction logs exactly once.
+
+    A process that is killed loses what it had not written yet; and what it had answered to a balancer that was not told any more,
+    another host answers again.
+    """
+    if kills:
+        return []
+    counts = {request.id: found[request.id] for request in load.requests if not request.error}
+    return [f"{name} is logged {count} times" for name, count in counts.items() if count != 1]
 
 
 def unfamiliar(load: Load) -> list[str]:

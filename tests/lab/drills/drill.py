@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.lab.drills.checks import Timeline, refused, unfamiliar, untrue
+from tests.lab.drills.checks import Timeline, refused, unfamiliar, unlogged, untrue
 from tests.lab.drills.site import FIRST, SECOND
 from tests.lab.fleet import PORT
 from tests.lab.yard import ENVIRONMENT
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.lab.drills.site import Site
     from tests.local.workplace import Said
 
-THREADS = 8
+THREADS = 6
 PER_SECOND_MINIMUM = 200
 
 
@@ -81,15 +82,17 @@ class Drill:
         assert said.err.splitlines()[-1].startswith("  next: "), said.err
         return said
 
-    def ends_on(self, release: str, *, kills: int = 0) -> None:
+    def ends_on(self, release: str, *, kills: int = 0, logged: bool = True) -> None:
         """Check all invariants.
 
         Args:
             release: What the fleet runs now.
             kills: How often something that answers was killed: so often requests may have to be asked twice.
+            logged: Whether the log of predictions must be whole.
         """
         self._timeline.settles(release, self._last)
         self.site.in_order(release)
+        found = Counter(self.site.logged()) if logged and not kills else Counter[str]()
         problems = [
             problem
             for load in self.loads
@@ -97,6 +100,7 @@ class Drill:
                 *refused(load, kills, THREADS),
                 *untrue(load, self._timeline, self.site.models, self.site.rows),
                 *unfamiliar(load),
+                *(unlogged(load, found, kills) if logged else []),
             )
         ]
         assert problems == [], f"{len(problems)} problems, the first ones: {problems[:5]}"

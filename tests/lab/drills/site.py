@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from lab.play import play, reached
-from tests.lab.fleet import PORT
+from tests.lab.fleet import HOME, PORT
 from tests.lab.yard import ENVIRONMENT, Yard
-from tests.local.workplace import Candidate, clone, rewrite, scorer_of, until
+from tests.local.workplace import Candidate, clone, rewrite, scorer_of, until, with_note
 
 from slipway import params
 from slipway.pipeline import stage
@@ -110,6 +110,13 @@ class Site(Yard):
         self.git("reset", "--quiet", "--hard", head)
         return label
 
+    def another(self) -> str:
+        """A sound release that no host has yet. One that fails is never rolled out again: each drill has its own."""
+        candidate = with_note(self.candidate(), f"of {len(self.tags())} tags")
+        label = self.forge(candidate)
+        self.learn(label, candidate)
+        return label
+
     def cached(self, md5: str) -> Path:
         """Where DVC's cache has an object."""
         file = Path(self.run("dvc", "cache", "dir").strip()) / "files" / "md5" / md5[:2] / md5[2:]
@@ -180,7 +187,7 @@ class Site(Yard):
             out = said.out
             return said.code == 0
 
-        until(done, f"{command} ends well", 600)
+        until(done, f"{command} ends well", 600, pause=1)
         return out
 
     def states(self) -> dict[str, str]:
@@ -198,7 +205,12 @@ class Site(Yard):
     def await_rotation(self, hosts: Any) -> None:
         """Wait until exactly these hosts get requests."""
         wanted = {name: "UP" if name in hosts else "DOWN" for name in self.hosts}
-        until(lambda: self.states() == wanted, f"the balancer uses {sorted(hosts)}", 60)
+        until(lambda: self.states() == wanted, f"the balancer uses {sorted(hosts)}", 60, pause=0.3)
+
+    def logged(self) -> list[str]:
+        """The ids in the prediction logs of all hosts."""
+        command = f"""sudo sh -c 'cat {HOME}/predictions/*.jsonl' | grep -oE '"request": ?"[0-9a-f]{{32}}"' || true"""
+        return [line.split('"')[3] for host in self.hosts.values() for line in host.run(command).splitlines()]
 
     def _statistics(self) -> dict[str, list[str]]:
         table = self.balancer.run("sudo python3 -", text=_STATISTICS).splitlines()

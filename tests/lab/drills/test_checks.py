@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.lab.drills.checks import Timeline, refused, unfamiliar, untrue
+from collections import Counter
+
+from tests.lab.drills.checks import Timeline, refused, unfamiliar, unlogged, untrue
 from tests.local.load import LAME_DUCK_SECONDS, Load, Request
 
 from slipway.scorer import Prediction
@@ -58,6 +60,13 @@ def test_a_failure_is_found_and_more_second_tries_than_kills_explain() -> None:
     assert refused(load(answer(1, first="reset")), kills=1, threads=1) == []
     assert len(refused(load(answer(1, error="reset")), kills=1, threads=1)) == 1
     assert len(refused(load(answer(1, first="a"), answer(2, first="b")), kills=1, threads=1)) == 1
+
+
+def test_an_answer_that_was_not_logged_or_twice_is_found_unless_something_was_killed() -> None:
+    seen = load(answer(1), answer(2), answer(3, error="reset"))
+    assert unlogged(seen, Counter(["1", "2"]), kills=0) == []
+    assert unlogged(seen, Counter(["1", "1"]), kills=0) == ["1 is logged 2 times", "2 is logged 0 times"]
+    assert unlogged(seen, Counter(), kills=1) == []
 
 
 def test_an_id_that_is_used_twice_is_found() -> None:

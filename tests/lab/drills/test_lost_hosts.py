@@ -107,7 +107,8 @@ def test_a_host_that_the_balancer_has_lost_leaves_the_rotation_and_comes_back(dr
         drill.deploys(drill.new)
         site.lab.network.pass_all()
         site.await_rotation(site.hosts)
-    drill.ends_on(drill.new)
+    # An answer that was lost on its way is given again by another host.
+    drill.ends_on(drill.new, logged=False)
 
 
 @pytest.mark.slow_drill

@@ -48,12 +48,13 @@ exposition.generate_latest = broken
 
 @pytest.mark.drill(19, "a release that is never ready")
 def test_a_release_that_is_never_ready_is_taken_back_with_its_own_last_words(drill: Drill) -> None:
-    with drill.load(), sabotaged(drill.site.hosts["model-1"], drill.new, NEVER_READY):
+    release = drill.site.another()
+    with drill.load(), sabotaged(drill.site.hosts["model-1"], release, NEVER_READY):
         drill.refuses(
             ROLLED_BACK,
             f"it is not ready after {READY_SECONDS} s: cannot open the device",
-            f"{drill.new} was not rolled out; {drill.old} is still serving",
-            by=("deploy", drill.new),
+            f"{release} was not rolled out; {drill.old} is still serving",
+            by=("deploy", release),
         )
     drill.ends_on(drill.old)
 
@@ -69,22 +70,22 @@ def test_a_release_that_starts_slowly_gets_no_request_before_it_is_ready(drill: 
 @pytest.mark.slow_drill
 @pytest.mark.drill(28, "p99 five times worse")
 def test_a_release_that_is_slow_is_aborted_in_its_bake(drill: Drill) -> None:
-    site = drill.site
+    site, release = drill.site, drill.site.another()
     bake = site.baking(seconds=40, look_seconds=1, minimum_requests=1200, limits={"p50": 2, "p99": 2})
-    with drill.load(), bake, sabotaged(site.hosts["model-1"], drill.new, SLOW):
-        drill.brings(drill.new)
-        drill.refuses(ROLLED_BACK, "abort: ", "above its limit", by=("deploy", drill.new))
+    with drill.load(), bake, sabotaged(site.hosts["model-1"], release, SLOW):
+        drill.brings(release)
+        drill.refuses(ROLLED_BACK, "abort: ", "above its limit", by=("deploy", release))
     drill.ends_on(drill.old)
 
 
 @pytest.mark.slow_drill
 @pytest.mark.drill(29, "memory leak")
 def test_a_release_that_leaks_is_aborted_in_its_bake(drill: Drill) -> None:
-    site = drill.site
+    site, release = drill.site, drill.site.another()
     bake = site.baking(seconds=40, look_seconds=1, minimum_requests=1200, limits={"memory": 200_000})
-    with drill.load(), bake, sabotaged(site.hosts["model-1"], drill.new, LEAK.replace("BYTES", "50_000")):
-        drill.brings(drill.new)
-        drill.refuses(ROLLED_BACK, "abort: memory is above its limit", by=("deploy", drill.new))
+    with drill.load(), bake, sabotaged(site.hosts["model-1"], release, LEAK.replace("BYTES", "50_000")):
+        drill.brings(release)
+        drill.refuses(ROLLED_BACK, "abort: memory is above its limit", by=("deploy", release))
     drill.ends_on(drill.old)
 
 
@@ -93,26 +94,26 @@ def test_a_release_that_leaks_is_aborted_in_its_bake(drill: Drill) -> None:
 def test_a_slot_that_is_killed_for_want_of_memory_is_started_again_and_its_release_aborted(
     drill: Drill,
 ) -> None:
-    site = drill.site
+    site, release = drill.site, drill.site.another()
     leak = LEAK.replace("BYTES", "500_000")
     bake = site.baking(seconds=40, look_seconds=1, minimum_requests=1200, limits={"restarts": 1})
     with (
         drill.load(forgiving=True),
         bake,
-        sabotaged(site.hosts["model-1"], drill.new, leak, "MemoryMax=300M"),
+        sabotaged(site.hosts["model-1"], release, leak, "MemoryMax=300M"),
     ):
-        drill.brings(drill.new)
-        drill.refuses(ROLLED_BACK, f"{drill.old} is still serving", by=("deploy", drill.new))
+        drill.brings(release)
+        drill.refuses(ROLLED_BACK, f"{drill.old} is still serving", by=("deploy", release))
     drill.ends_on(drill.old, kills=STARTS_MAXIMUM)
 
 
 @pytest.mark.slow_drill
 @pytest.mark.drill(31, "metrics cannot be read")
 def test_without_metrics_nothing_is_promoted(drill: Drill) -> None:
-    site = drill.site
-    with drill.load(), site.baking(), sabotaged(site.hosts["model-1"], drill.new, UNREADABLE):
-        drill.brings(drill.new)
-        drill.refuses(ROLLED_BACK, "inconclusive", by=("deploy", drill.new))
+    site, release = drill.site, drill.site.another()
+    with drill.load(), site.baking(), sabotaged(site.hosts["model-1"], release, UNREADABLE):
+        drill.brings(release)
+        drill.refuses(ROLLED_BACK, "inconclusive", by=("deploy", release))
     drill.ends_on(drill.old)
 
 

@@ -50,6 +50,7 @@ def test_before_the_first_rollout_nothing_is_deployed(context: Context) -> None:
         "lost": {},
         "live": None,
         "answers": None,
+        "cloud": {},
         "quarantine": [],
         "problems": ["nothing is deployed"],
     }
@@ -76,6 +77,7 @@ def test_three_accounts_that_agree_are_in_order(
         "lost": {},
         "live": live,
         "answers": live,
+        "cloud": {},
         "quarantine": [],
         "problems": [],
     }

@@ -76,6 +76,7 @@ target_serves: {description: Whether the process of that slot serves it already.
 target_open: {description: Whether that process answers at the front door., type: bool, returned: always}
 running: {description: Whether each slot has a process., type: dict, returned: always}
 folders_missing: {description: Folders that the role needs and that are not there., type: list, returned: always}
+owners: {description: Whose the folders are that the service writes to; empty where there is none., type: dict, returned: always}
 manager_runs: {description: Whether the service manager runs., type: bool, returned: always}
 manager_enabled: {description: Whether it does so with the machine., type: bool, returned: always}
 orphaned: {description: Whether it does not but what it kept alive does., type: bool, returned: always}
@@ -92,6 +93,8 @@ free_bytes: {description: Free space under home., type: int, returned: always}
 problems: {description: Why the host cannot serve the release., type: list, returned: always}
 """
 
+OWNED = ("run", "predictions")
+"""Folders that the service writes to."""
 FOLDERS = ("releases", "runtimes", "slots", "run", "log")
 PYTHON = "3.11"
 
@@ -172,6 +175,14 @@ def taken(home: Path, address: str, port: int, manager: str = "supervisord") -> 
     return ""
 
 
+def owner(folder: Path) -> str:
+    """Its user's name; nothing where there is no such folder, or no such user any more."""
+    try:
+        return folder.owner()
+    except (OSError, KeyError):
+        return ""
+
+
 def ours(home: Path, address: str, port: int) -> bool:
     """Whether the live slot answers at a front door."""
     try:
@@ -202,6 +213,7 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "target_open": runs and stays and asked(home, target, "/readyz").get("live") is True,
         "running": {slot: (home / "run" / f"{slot}.json").exists() for slot in SLOTS},
         "folders_missing": [str(home / name) for name in FOLDERS if not (home / name).is_dir()],
+        "owners": {name: owner(home / name) for name in OWNED},
         "manager_runs": runs,
         "manager_enabled": managed.enabled(),
         "orphaned": managed.orphaned(),
