@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lab.fleet import files
+from lab.shell import LabError
+from tests.lab.fleet import HOME, live_slot, main_pid
 from tests.lab.yard import ENVIRONMENT
+from tests.local.workplace import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,11 +72,26 @@ def test_a_host_whose_key_has_changed_is_not_spoken_to_and_the_line_of_the_old_k
 
 def test_a_host_without_ssh_is_named_with_the_reason(two: Yard, host: Host) -> None:
     host.run(
-        "sudo systemd-run --quiet --on-active=30 systemctl start ssh.service; sudo systemctl stop ssh.service"
+        "sudo systemd-run --quiet --on-active=60 --timer-property=AccuracySec=1s systemctl start ssh.service; sudo systemctl stop ssh.service"
     )
-    said = refused(two, "deploy", ENVIRONMENT, "v1.0.0")
+    try:
+        said = refused(two, "deploy", ENVIRONMENT, "v1.0.0")
+    finally:
+        until(lambda: enters(host), "its sshd has been started again", 150)
     assert f"model-2: ssh: connect to host {host.address} port 22: Connection refused" in said
-    host.wait()
+
+
+def enters(host: Host) -> bool:
+    try:
+        host.run("true")
+    except LabError:
+        return False
+    return True
+
+
+def what_serves(host: Host) -> tuple[str, str]:
+    """The process, and what the role has put on the host."""
+    return main_pid(host, live_slot(host)), host.run("ls", "-l", HOME, f"{HOME}/slots", f"{HOME}/releases")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +111,13 @@ def test_a_host_that_cannot_run_the_runtime_is_refused_before_anything_is_touche
     variables = two.root / "ansible" / "inventory" / ENVIRONMENT / "host_vars" / "model-1.yml"
     variables.parent.mkdir(exist_ok=True)
     variables.write_text("---\nmodel_server_python: /usr/local/bin/other\n")
-    before = files(gatekeeper)
+    before = what_serves(gatekeeper)
     said = two.slipway("deploy", ENVIRONMENT, "v1.0.0")
     variables.unlink()
     assert said.code == 1
     assert f"v1.0.0 was not rolled out, and nothing was changed\n  model-1: {REFUSE}: " in said.err
     assert words in said.err
-    assert files(gatekeeper) == before
+    assert what_serves(gatekeeper) == before
     assert two.desired()[-1] == "abort v1.1.0"
 
 

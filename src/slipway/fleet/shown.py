@@ -48,11 +48,11 @@ def _hosts(hosts: Mapping[str, HostStatus]) -> dict[str, str]:
 
 def _next(found: Status) -> dict[str, str]:
     """What to do about the hosts' problems, where there are any."""
-    if not any(host.problems for host in found.hosts.values()):
-        return {}
-    if any(host.slot for host in found.hosts.values()):
+    if not any(host.slot for host in found.hosts.values()):
+        return {} if found.lost else {"next": first_deploy(found.environment)}
+    if any(host.problems for host in found.hosts.values()):
         return {"next": f"slipway status {found.environment} --heal"}
-    return {"next": first_deploy(found.environment)}
+    return {}
 
 
 def _in_order(desired: str | None, live: str | None) -> str:

@@ -23,8 +23,6 @@ class Quarantine(NamedTuple):
     """A release that is not rolled out, and why."""
 
     release: ReleaseName
-    tag: str
-    """That says so."""
     reason: str
     at: datetime
     by: str
@@ -41,7 +39,7 @@ def current(repository: Repository, model: str) -> dict[str, Quarantine]:
         if found and found[1] > newest.get(found[0], (0, tag))[0]:
             newest[found[0]] = (found[1], tag)
     return {
-        name.label: Quarantine(name, tag.name, _reason(tag.message), tag.at, tag.by)
+        name.label: Quarantine(name, _reason(tag.message), tag.at, tag.by)
         for name, (_, tag) in sorted(newest.items())
         if _action(tag.message) == "quarantine"
     }
@@ -77,14 +75,10 @@ def declare(
 def lift(repository: Repository, name: ReleaseName, now: datetime) -> Quarantine:
     """Let a release be rolled out again, by a tag beside the one that barred it; returns what is lifted.
 
-    Where there is an origin, it has told of others' tags, and is told of this one.
-
     Raises:
         InputError: There is no such release, or it is not in quarantine.
-        GitError: Git cannot make the tag, or the origin cannot be told.
+        GitError: Git cannot make the tag.
     """
-    if repository.has_origin:
-        repository.fetch_tags()
     barred = current(repository, name.model)
     found = barred.get(name.label)
     if found is None:
@@ -94,14 +88,21 @@ def lift(repository: Repository, name: ReleaseName, now: datetime) -> Quarantine
             next_command=f"git tag --list '{_PREFIX}/*'",
         )
     message = f"Lift the quarantine of {name.label}\n\nAction: lift\nRelease: {name.label}\n\nIt was: {found.reason}"
-    tag = _write(repository, name, message, now)
-    if repository.has_origin:
-        repository.publish([found.tag, tag])
+    _write(repository, name, message, now)
     return found
 
 
-def _write(repository: Repository, name: ReleaseName, message: str, now: datetime) -> str:
-    """Make the next tag of a release; its name."""
+def share(repository: Repository, model: str) -> None:
+    """Tell the origin what is in quarantine, and what no longer is.
+
+    Raises:
+        GitError: It cannot be told, or has been told something else.
+    """
+    if names := [tag.name for tag in repository.tags(f"{_PREFIX}/{model}/*/*")]:
+        repository.publish(names)
+
+
+def _write(repository: Repository, name: ReleaseName, message: str, now: datetime) -> None:
     numbered = [
         (found[1], tag)
         for tag in repository.tags(f"{_PREFIX}/{name.model}/{name.label}/*")
@@ -111,7 +112,6 @@ def _write(repository: Repository, name: ReleaseName, message: str, now: datetim
     commit = _commit(repository, name, releases(repository, name.model))
     tag = f"{_PREFIX}/{name.model}/{name.label}/{number + 1}"
     repository.tag(tag, commit, message, now, newest.at if newest else None)
-    return tag
 
 
 def _commit(repository: Repository, name: ReleaseName, known: Mapping[ReleaseName, Tag]) -> str:

@@ -119,6 +119,7 @@ def test_a_team_is_told_who_lets_a_release_go_and_why_it_was_barred(
     workshop.git("remote", "add", "origin", str(origin))
     bar(workshop)
     quarantine.lift(workshop.repository, BAD, NOW)
+    quarantine.share(workshop.repository, MODEL)
     told = workshop.git("ls-remote", "--tags", "--refs", "origin", "quarantine/*").splitlines()
     assert [line.split("refs/tags/")[1] for line in told] == [
         f"quarantine/wear/v1.1.0/{number}" for number in (1, 2)
