@@ -40,7 +40,7 @@ class Yard(Workplace):
         root = self.root / "terraform" / "environments" / ENVIRONMENT
         inventory = self.root / "ansible" / "inventory" / ENVIRONMENT
         for folder in (root, inventory / "group_vars"):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         fleet = {
             "url": f"http://{self.hosts['model-1'].address}:{PORT}",
             "service_manager": "systemd",

@@ -33,13 +33,19 @@ class Request(NamedTuple):
 class Load:
     """At least 100 requests a second for as long as the context lasts; every answer is recorded."""
 
-    def __init__(self, port: int, rows: Sequence[Mapping[str, Any]], address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        port: int,
+        rows: Sequence[Mapping[str, Any]],
+        address: str = "127.0.0.1",
+        threads: int = THREADS,
+    ) -> None:
         self.requests: list[Request] = []
         self._port = port
         self._address = address
         self._bodies = [json.dumps(row).encode() for row in rows]
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(THREADS)]
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(threads)]
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
