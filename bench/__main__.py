@@ -1,4 +1,4 @@
-"""Prints the figures of docs/benchmarks.md: `make bench`.
+"""Prints the figures of docs/benchmarks.md: `make bench`; those of a fleet's swaps: `python -m bench swaps`.
 
 Everything runs in a clone of this repository in a temporary folder, on a free port, as a user would run it.
 """
@@ -60,6 +60,10 @@ class Clone:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["swaps"]:
+        from bench import swaps  # noqa: PLC0415 - what a lab needs, is needed for this only
+
+        return swaps.main(sys.argv[2:])
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         clone = Clone(Path(folder))
         try:

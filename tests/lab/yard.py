@@ -50,7 +50,7 @@ class Yard(Workplace):
         root = self.root / "terraform" / "environments" / ENVIRONMENT
         inventory = self.root / "ansible" / "inventory" / ENVIRONMENT
         for folder in (root, inventory / "group_vars"):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         fleet = {
             "url": self.url,
             "service_manager": "systemd",
