@@ -63,7 +63,7 @@ def _crowd(root: Path, count: int) -> Growth:
         (Path(folder) / "nothing.yml").write_text(json.dumps([play]))
         began = time.monotonic()
         for batch in batches(names, Rollout().batches):
-            playbook.run(environment, f"{folder}/nothing", {}, lambda _: None, None, limit=batch)
+            playbook.run(environment, f"{folder}/nothing", {}, lambda _: None, (), limit=batch)
         seconds = time.monotonic() - began
     return Growth(f"{_TASKS} tasks that do nothing, simulated hosts", count, seconds)
 

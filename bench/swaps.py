@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from lab.command import HOSTS
 from lab.plan import Process
-from tests.lab.fleet import PORT, controls, play, reached
+from lab.play import play, reached
+from tests.lab.fleet import PORT, controls
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.load import Load, Request
 from tests.local.workplace import REPOSITORY, clone, overlay, until

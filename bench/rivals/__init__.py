@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.lab.fleet import HOME, play, reached
+from lab.play import play, reached
+from tests.lab.fleet import HOME
 from tests.lab.yard import Yard
 
 _TITLES = {
