@@ -52,6 +52,10 @@ class Drill:
         """From now on, hosts may serve a release."""
         self._timeline.begins(release, time.monotonic())
 
+    def noted(self) -> None:
+        """A command has ended that was given without this drill."""
+        self._last = time.monotonic()
+
     def tells(self, verb: str, *arguments: str) -> Said:
         """Run a command on the environment."""
         said = self.site.slipway(verb, ENVIRONMENT, *arguments)

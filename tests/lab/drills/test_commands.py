@@ -71,6 +71,7 @@ def test_of_ten_deploys_one_wins_and_the_others_are_told_who_and_since_when(
             stack.enter_context(ended(each.begin("deploy", ENVIRONMENT, drill.new))) for each in clones
         ]
         said = [deploy.communicate(timeout=SECONDS)[1] for deploy in deploys]
+        drill.noted()
     codes = [deploy.returncode for deploy in deploys]
     assert sorted(codes) == [0, *[LOCKED] * (CLONES - 1)], said
     for code, words in zip(codes, said, strict=True):
@@ -139,6 +140,7 @@ def test_with_a_wrong_clock_the_number_decides(drill: Drill) -> None:
         for release, shift in ((drill.new, 600), (drill.old, -365 * 86400), (drill.new, 365 * 86400)):
             drill.brings(release)
             site.run(sys.executable, "-c", WRONG, "deploy", ENVIRONMENT, release, str(shift))
+            drill.noted()
             assert site.desired()[-1] == f"deploy {release}"
             assert site.reads("status", ENVIRONMENT)["desired"] == release
     drill.ends_on(drill.new)

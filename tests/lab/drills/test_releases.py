@@ -164,8 +164,9 @@ def test_without_traffic_golden_rows_decide_and_nothing_is_promoted_for_want_of_
     """No traffic means no load: there is one afterwards."""
     site = drill.site
     worse = bad.with_threshold(site.candidate(), 0.999999 if drill.old == FIRST else 0.000001)
-    with site.baking(minimum_requests=300, limits={"positives": 0.1}):
-        drill.refuses(ROLLED_BACK, "positives is above its limit", by=("deploy", site.forge(worse)))
+    release = site.forge(worse)
+    with site.baking(minimum_requests=600, limits={"positives": 0.1}):
+        drill.refuses(ROLLED_BACK, "positives is above its limit", by=("deploy", release))
     with site.baking(minimum_requests=300, limits={"positives": 0.5}):
         assert "promote" in drill.deploys(drill.new)
     with drill.load():
