@@ -47,7 +47,7 @@ class Rival:
             **reached(self._yard.lab),
             "home": f"/srv/{self._kind}",
             "unit": self._kind,
-            "port": self.port,
+            "listen_port": self.port,
             "python": self._python,
             "record": self._record | {"release": release},
             "tar": str(self._tars[release]),
