@@ -8,6 +8,7 @@ import argparse
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,6 +127,8 @@ class Site:
         for _ in range(cycles):
             swaps.append(self._seen(way, way.swap))
             backs.append(self._seen(way, way.back))
+            said = f"{way.name}: swap {swaps[-1].seconds:.1f} s, rollback {backs[-1].seconds:.1f} s"
+            print(said, file=sys.stderr, flush=True)
         return Result(way.name, rest, swaps, backs)
 
     def _seen(self, way: Way, act: Callable[[], object]) -> Seen:
