@@ -44,7 +44,7 @@ def test_production_is_applied_changed_and_destroyed(tree: Path, aws: Aws, cli: 
     root.init()
     root.apply()
     assert root.plan() is False, "the second plan is not empty"
-    assert root.fleet() == fleet_of_production()
+    assert root.fleet() == fleet_of_production(aws)
     the_machines_are_as_they_should_be(aws, root.fleet())
     assert the_table_in_the_readme(environment) == the_table_of(environment, cli)
     what_no_state_knows_is_an_orphan(aws, root)
@@ -70,13 +70,14 @@ def test_staging_is_planned_and_its_cost_is_what_its_readme_says(tree: Path, cli
     assert the_table_in_the_readme(environment) == the_table_of(environment, cli, str(plan))
 
 
-def fleet_of_production() -> Fleet:
+def fleet_of_production(aws: Aws) -> Fleet:
+    ids = {tags(each)["host"]: id_ for id_, each in instances(aws).items()}
     addresses = {"model-1": "10.30.128.11", "model-2": "10.30.144.11", "model-3": "10.30.128.12"}
     return Fleet(
         url=f"https://{DOMAIN}",
         service_manager="systemd",
         hosts={
-            name: Host(address=address, connection="ssh", home=Path("/srv/slipway"), port=8080)
+            name: Host(address=address, connection="ssh", home=Path("/srv/slipway"), port=8080, ssh=ids[name])
             for name, address in addresses.items()
         },
     )
