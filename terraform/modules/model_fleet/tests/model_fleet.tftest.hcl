@@ -46,8 +46,8 @@ run "a_hardened_fleet_behind_tls" {
   # puts out hosts for the inventory
   assert {
     condition = output.hosts == {
-      model-1 = { address = "10.20.128.11", connection = "ssh", home = "/srv/slipway", port = 8080 }
-      model-2 = { address = "10.20.144.11", connection = "ssh", home = "/srv/slipway", port = 8080 }
+      model-1 = { address = "10.20.128.11", connection = "ssh", ssh = output.instances["model-1"], home = "/srv/slipway", port = 8080 }
+      model-2 = { address = "10.20.144.11", connection = "ssh", ssh = output.instances["model-2"], home = "/srv/slipway", port = 8080 }
     }
     error_message = "This is not what slipway.fleet.environment reads."
   }
