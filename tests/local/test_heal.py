@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -80,19 +81,27 @@ def test_a_candidate_of_another_work_tree_that_is_damaged_cannot_be_healed_and_i
     assert live == local.one_slot_answers()
 
 
-def test_what_was_never_deployed_is_said_by_every_command(local: Workplace) -> None:
-    """Of an environment that has all that it needs but a first roll-out."""
-    root = local.root / "terraform" / "environments"
-    (root / "empty").mkdir()
-    (local.root / "ansible" / "inventory" / "empty").mkdir()
-    (root / "empty" / "main.tf.json").write_text(json.dumps({"terraform": {"backend": {"local": {}}}}))
+@pytest.fixture
+def empty(local: Workplace) -> Iterator[Workplace]:
+    """With an environment that has all that it needs but a first roll-out."""
+    root = local.root / "terraform" / "environments" / "empty"
+    inventory = local.root / "ansible" / "inventory" / "empty"
+    for folder in (root, inventory):
+        folder.mkdir()
+    (root / "main.tf.json").write_text(json.dumps({"terraform": {"backend": {"local": {}}}}))
+    yield local
+    for folder in (root, inventory, local.root / ".slipway" / "empty"):
+        shutil.rmtree(folder)
+
+
+def test_what_was_never_deployed_is_said_by_every_command(empty: Workplace) -> None:
     for command, code, words in (
         ("status", 1, "nothing is deployed"),
         ("history", 0, "nothing has been live on empty"),
         ("rollback", 1, "there is nothing to roll empty back to"),
         ("reconcile", 1, "git declares no desired state of empty"),
     ):
-        said = local.slipway(command, "empty")
+        said = empty.slipway(command, "empty")
         assert (said.code, words in said.out + said.err, "next" in said.out + said.err) == (
             code,
             True,
