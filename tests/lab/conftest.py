@@ -10,6 +10,7 @@ import pytest
 from lab.command import HOSTS
 from lab.plan import Process
 from lab.shell import LabError
+from tests.lab.fleet import own
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.workplace import Workplace, clone
 
@@ -46,12 +47,8 @@ def unbuildable() -> str:
 @pytest.fixture(scope="session")
 def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
     """Four hosts that answer SSH."""
-    name = f"t{os.getpid()}"
-    lab = labs.up(name, HOSTS, Process.current())
-    try:
+    with own("t") as lab:
         yield lab
-    finally:
-        labs.down(name)
 
 
 @pytest.fixture(scope="session")

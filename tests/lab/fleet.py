@@ -6,14 +6,19 @@ import contextlib
 import functools
 import http.server
 import json
+import os
 import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from lab.command import HOSTS
+from lab.plan import Process
 from lab.play import Played, play, reached
 from tests.local.workplace import Candidate, digest
+
+from lab import lab as labs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +87,16 @@ def controls(folder: Path) -> Iterator[Path]:
         subprocess.run(
             ["ssh", "-O", "exit", "-o", f"ControlPath={control}", "any"], capture_output=True, check=False
         )
+
+
+@contextlib.contextmanager
+def own(prefix: str) -> Iterator[Lab]:
+    """A lab for those tests only that name it so: others leave something on their hosts."""
+    name = f"{prefix}{os.getpid()}"
+    try:
+        yield labs.up(name, HOSTS, Process.current())
+    finally:
+        labs.down(name)
 
 
 def answers(host: Host, seconds: float = 10.0) -> str:

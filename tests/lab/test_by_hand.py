@@ -5,16 +5,11 @@ The tests tell one story, in their order; each leaves model-1 serving, with v1.0
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
-from lab.command import HOSTS
-from lab.plan import Process
-from tests.lab.fleet import HOME, Fleet, answers, controls, files, live_slot, main_pid, served
+from tests.lab.fleet import HOME, Fleet, answers, controls, files, live_slot, main_pid, own, served
 from tests.local.workplace import Workplace, with_note
-
-from lab import lab as labs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +25,8 @@ FLIP = "import sys; f = open(sys.argv[1], 'r+b'); f.seek(99); b = f.read(1); f.s
 @pytest.fixture(scope="module")
 def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
     """A lab of this story's own: others leave something on their hosts."""
-    name = f"e{os.getpid()}"
-    try:
-        yield labs.up(name, HOSTS, Process.current())
-    finally:
-        labs.down(name)
+    with own("e") as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")

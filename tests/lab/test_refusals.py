@@ -150,7 +150,10 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone) {
 """The hosts share this machine's clock, so their programs are told another time."""
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+@pytest.mark.skipif(
+    shutil.which("gcc") is None,
+    reason="gcc is not on PATH, which builds the library that tells a host another time",
+)
 @pytest.mark.parametrize("skew", [7 * 60, -365 * 24 * 3600])
 def test_a_host_whose_clock_is_wrong_changes_like_the_others(
     two: Yard, host: Host, tmp_path: Path, skew: int

@@ -6,19 +6,15 @@ The tests tell one story, in their order; each begins and ends with the fleet on
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from lab.command import HOSTS
-from lab.plan import Process
-from tests.lab.fleet import PORT
+from tests.lab.fleet import PORT, own
 from tests.lab.yard import ENVIRONMENT, Yard
 from tests.local.load import Load
 from tests.local.workplace import clone, rebuilt, rewrite
 
-from lab import lab as labs
 from slipway import bundle, params
 from slipway.pipeline import stage
 
@@ -37,11 +33,8 @@ BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"
 @pytest.fixture(scope="module")
 def hosts(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
     """A lab of this story's own: others leave something on their hosts."""
-    name = f"r{os.getpid()}"
-    try:
-        yield labs.up(name, HOSTS, Process.current())
-    finally:
-        labs.down(name)
+    with own("r") as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ class Terraform:
 
     @property
     def initialised(self) -> bool:
-        """Whether the root has been prepared for the state that it would be prepared for now: its outputs can be read."""
+        """Whether the root is prepared for the state that the settings name, so that its outputs can be read."""
         try:
             known = json.loads((self._folder / "data" / "terraform.tfstate").read_text(encoding="utf-8"))
             return bool(self._backend().items() <= known["backend"]["config"].items())

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab.command import HOSTS
-from lab.plan import Process
 from tests.lab.drills import site as sites
 from tests.lab.drills.drill import Drill
-
-from lab import lab as labs
+from tests.lab.fleet import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def range_(able: None) -> Iterator[Lab]:  # noqa: ARG001 - comes first
     """A lab of the drills' own: they leave something on their hosts."""
-    name = f"d{os.getpid()}"
-    try:
-        yield labs.up(name, HOSTS, Process.current())
-    finally:
-        labs.down(name)
+    with own("d") as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")
