@@ -138,9 +138,7 @@ class Change:
                 done = self._crew.play(fleet, batch, self._variables)
                 changed, failures = changed + done.changed, done.failures
             if failures or self._must_stop:
-                # Whose fault it is, is told by the first failure.
-                cause = next(iter(failures.values()), None)
-                raise self._stopped(fleet, touched, batch, failures) from cause
+                raise self._stopped(fleet, touched, batch, failures)
             touched += batch
         return changed
 

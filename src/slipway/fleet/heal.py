@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from slipway.errors import InputError, SlipwayError
-from slipway.fleet import delivery, host, playbook, session, settings
+from slipway.fleet import delivery, host, playbook, session, settings, team
 from slipway.fleet.batches import batches
 from slipway.fleet.collect import collect
 from slipway.fleet.context import Context
@@ -27,7 +27,9 @@ def heal(context: Context) -> dict[str, list[str]]:
         InputError: Neither git nor a host says what should be live.
         Refused: What git wants is in quarantine.
         Locked: Another command is changing the environment.
+        OriginError: Nobody can say whether something newer has been declared.
     """
+    team.learn(context)
     with session.opened(context) as opened:
         wanted = _wanted(context, opened.reports)
         if wanted.name:

@@ -6,14 +6,13 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from slipway.errors import MachineError, Refused
-from slipway.fleet import cloud, host, infrastructure, wanted
+from slipway.fleet import cloud, host, infrastructure, team, wanted
 from slipway.fleet.cloud import Machine
 from slipway.fleet.collect import collect
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Fleet
 from slipway.fleet.host import Report
 from slipway.release import desired, objects, quarantine
-from slipway.release.git import OriginError
 from slipway.serving.release import ReleaseRecord
 
 NOTHING = "nothing is deployed"
@@ -77,7 +76,7 @@ class Plan(NamedTuple):
 
 def status(context: Context) -> Status:
     """Compare the accounts of an environment."""
-    unheard = _origin(context)
+    unheard = team.unheard(context)
     wish, broken = _desired(context)
     fleet = known_fleet(context)
     machines, differences = _cloud(context, fleet)
@@ -114,18 +113,13 @@ def status(context: Context) -> Status:
         answers=answers,
         cloud={name: f"{machine.id} {machine.state}" for name, machine in machines.items()},
         quarantine=[str(each) for each in barred.values()],
-        problems=[*unheard, *broken, *differences, *_problems(problems, reports, lost)],
+        problems=[
+            *([f"what others have declared is not known: {unheard}"] if unheard else []),
+            *broken,
+            *differences,
+            *_problems(problems, reports, lost),
+        ],
     )
-
-
-def _origin(context: Context) -> list[str]:
-    """Learn what others have declared; why that cannot be had, where it cannot."""
-    try:
-        if context.is_shared:
-            context.environment.repository.fetch_tags()
-    except OriginError as error:
-        return [f"what others have declared is not known: {error.args[0]}"]
-    return []
 
 
 def _cloud(context: Context, fleet: Fleet | None) -> tuple[dict[str, Machine], list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from slipway.errors import SlipwayError
-from slipway.fleet import infrastructure, playbook, session
+from slipway.fleet import infrastructure, playbook, session, team
 from slipway.fleet.blame import own_fault
 from slipway.fleet.change import Change, Outcome, UnfinishedError
 from slipway.fleet.context import Context
@@ -39,7 +39,7 @@ def deploy(context: Context, release: str | None) -> Outcome:
     """
     if release is None:
         refuse_work_tree(context)
-    _learn(context, must=True)
+    team.learn(context)
     with session.opened(context) as opened:
         if release is not None:
             return _bring(opened, released(context, release))
@@ -50,15 +50,20 @@ def deploy(context: Context, release: str | None) -> Outcome:
 
 
 def reconcile(context: Context) -> Outcome:
-    """Make live what git's newest desired state says."""
-    _learn(context)
+    """Make live what git's newest desired state says; which that is, the origin must have told.
+
+    Raises:
+        OriginError: It cannot be asked, so that somebody may have declared something newer.
+    """
+    team.learn(context)
     with session.opened(context) as opened:
         return _bring(opened, declared(context))
 
 
 def roll_back(context: Context, release: str | None) -> Outcome:
     """Go back to an earlier release, or to the one before; what is on the hosts is not fetched again."""
-    _learn(context)
+    if reason := team.unheard(context):
+        context.progress.say("desired", "origin", f"cannot be asked: {reason}")
     with session.opened(context) as opened:
         return _bring(opened, earlier(context, release, opened.reports))
 
@@ -141,15 +146,3 @@ def _declare(context: Context, name: ReleaseName | None, action: str) -> None:
             raise
         state, unheard = declare(), f"; origin has not been told: {error}"
     context.progress.say("desired", state.name.tag, f"{state.release.label}{unheard}")
-
-
-def _learn(context: Context, *, must: bool = False) -> None:
-    """Ask the origin what others have released and declared."""
-    if not context.is_shared:
-        return
-    try:
-        context.environment.repository.fetch_tags()
-    except OriginError as error:
-        if must:
-            raise
-        context.progress.say("desired", "origin", f"cannot be asked: {error}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from slipway.errors import InputError, MachineError, Refused
-from slipway.fleet import acceptance, delivery, infrastructure, playbook, session, watch
+from slipway.fleet import acceptance, delivery, infrastructure, playbook, session, team, watch
 from slipway.fleet import settings as rollouts
 from slipway.fleet.analysis.bake import Bake
 from slipway.fleet.analysis.lines import lines
@@ -14,7 +14,7 @@ from slipway.fleet.analysis.verdict import SAME_DECISIONS, Decision, Verdict
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment, Fleet, Host
 from slipway.fleet.session import Session
-from slipway.fleet.wanted import Wanted, candidate, released
+from slipway.fleet.wanted import Wanted, candidate, refuse_work_tree, released
 from slipway.fleet.watch import Watched
 
 _SPARE_SECONDS = 900
@@ -46,6 +46,9 @@ def shadow(context: Context, release: str | None, seconds: float) -> Outcome:
         Refused: The analysis does not say that it may be promoted.
         Locked: Another command is changing the environment.
     """
+    if release is None:
+        refuse_work_tree(context)
+    team.learn(context)
     with session.opened(context) as opened:
         wanted = released(context, release) if release else candidate(context, opened.reports)
         fleet = _fleet(context)
