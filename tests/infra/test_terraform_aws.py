@@ -119,6 +119,7 @@ def what_no_state_knows_is_an_orphan(aws: Aws, root: terraform.Terraform) -> Non
     arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{left['InstanceId']}"
     assert orphans.unknown(orphans.tagged("production"), known) == [arn]
     ec2.terminate_instances(InstanceIds=[left["InstanceId"]])
+    assert orphans.unknown(orphans.tagged("production"), known) == [], "AWS still tells of it"
 
 
 def environment_of(tree: Path, name: str) -> Environment:

@@ -38,6 +38,8 @@ def of(environment: Environment) -> list[str]:
 def tagged(environment: str) -> list[str]:
     """The ARNs of all that carries the environment's tags, in the region that AWS's settings name.
 
+    Without instances that are terminated: AWS tells of them, and of their tags, for about an hour.
+
     Raises:
         MachineError: AWS cannot be asked.
     """
@@ -50,11 +52,25 @@ def tagged(environment: str) -> list[str]:
             for page in pages.paginate(TagFilters=filters)
             for resource in page["ResourceTagMappingList"]
         ]
+        gone = {
+            instance["InstanceId"]
+            for page in boto3.client("ec2")
+            .get_paginator("describe_instances")
+            .paginate(
+                Filters=[
+                    {"Name": "instance-state-name", "Values": ["terminated"]},
+                    *({"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()),
+                ]
+            )
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        }
     except (BotoCoreError, ClientError) as error:
         raise MachineError(
             f"AWS does not say what is tagged {tags}: {error}", next_command="aws sts get-caller-identity"
         ) from error
-    return sorted(resource["ResourceARN"] for resource in found)
+    arns = (resource["ResourceARN"] for resource in found)
+    return sorted(arn for arn in arns if arn.rpartition(":instance/")[2] not in gone)
 
 
 def unknown(arns: Iterable[str], known: frozenset[str]) -> list[str]:
