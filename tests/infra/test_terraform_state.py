@@ -250,4 +250,8 @@ def test_what_carries_our_tags_and_is_in_no_state_is_an_orphan(
         f'resource "terraform_data" "known" {{\n  input = "{made[1]}"\n}}\n'
     )
     root.apply()
-    assert orphans.of(environment) == [made[0]]
+    try:
+        assert orphans.of(environment) == [made[0]]
+    finally:
+        for arn in made:
+            aws.client("sns").delete_topic(TopicArn=arn)

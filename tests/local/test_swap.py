@@ -38,6 +38,8 @@ class Story(NamedTuple):
 
 @pytest.fixture(scope="module")
 def story(shop: Workplace, first: Candidate, rows: list[dict[str, Any]]) -> Story:
+    shop.git("checkout", "--quiet", "--force", "begin", "--", ".")
+    shop.offer(first)
     if not shop.answers() or shop.log()[-1]["bundle"] != first.digest:
         shop.does("deploy", "local")
     steps = [Step(0.0, 0.0, shop.one_slot_answers(), "")]

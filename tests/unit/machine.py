@@ -105,7 +105,7 @@ class Server:
 
     url: str
     respond: Callable[[str, Any], tuple[int, bytes]] = lambda _path, _body: (404, b"")
-    """From the path and the JSON that was sent to the status and the body of the answer."""
+    """From the path and the JSON, or the form's text, that was sent to the status and the body of the answer."""
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
     def answers(self, answers: Mapping[str, Any]) -> None:
@@ -130,7 +130,8 @@ def listening() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = json.loads(body) if body else None
+            form = "form" in self.headers.get("Content-Type", "")
+            asked = body.decode() if form else json.loads(body) if body else None
             here.asked.append((self.path, asked))
             status, answer = here.respond(self.path, asked)
             self.send_response(status)

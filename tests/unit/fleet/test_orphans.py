@@ -15,9 +15,12 @@ GROUP = "arn:aws:logs:eu-central-1:1:log-group:/slipway/staging/hosts"
 BUCKET = "arn:aws:s3:::slipway-staging-logs-1"
 
 
+ENDED = "Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=instance-state-name&Filter.1.Value.1=terminated"
+
+
 @pytest.fixture
 def aws(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The tagging API, on loopback."""
+    """The tagging API, on loopback; and that of EC2, which knows of no machine that has ended."""
     for name, value in {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -30,6 +33,15 @@ def aws(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     return server
 
 
+def ended(*ids: str) -> bytes:
+    """EC2's answer that names machines."""
+    items = "".join(f"<item><instanceId>{each}</instanceId></item>" for each in ids)
+    return (
+        "<DescribeInstancesResponse><reservationSet><item><instancesSet>"
+        f"{items}</instancesSet></item></reservationSet></DescribeInstancesResponse>"
+    ).encode()
+
+
 def page(token: str, *arns: str) -> bytes:
     found = [{"ResourceARN": arn, "Tags": []} for arn in arns]
     return json.dumps({"PaginationToken": token, "ResourceTagMappingList": found}).encode()
@@ -37,15 +49,27 @@ def page(token: str, *arns: str) -> bytes:
 
 def test_every_page_of_what_carries_both_tags_is_read(aws: Server) -> None:
     def respond(_: str, asked: Any) -> tuple[int, bytes]:
-        return 200, page("", BUCKET) if asked.get("PaginationToken") == "more" else page(
-            "more", INSTANCE, GROUP
-        )
+        if isinstance(asked, str):
+            return 200, ended()
+        more = asked.get("PaginationToken") == "more"
+        return 200, page("", BUCKET) if more else page("more", INSTANCE, GROUP)
 
     aws.respond = respond
     assert orphans.tagged("staging") == [INSTANCE, GROUP, BUCKET]
-    assert [asked["TagFilters"] for _, asked in aws.asked] == [
+    assert [asked["TagFilters"] for _, asked in aws.asked[:-1]] == [
         [{"Key": "managed-by", "Values": ["slipway"]}, {"Key": "environment", "Values": ["staging"]}]
     ] * 2
+
+
+def test_a_machine_that_is_terminated_is_no_orphan_though_aws_still_tells_of_it(aws: Server) -> None:
+    def respond(_: str, asked: Any) -> tuple[int, bytes]:
+        if isinstance(asked, str):
+            assert asked.startswith(ENDED)
+            return 200, ended("i-1")
+        return 200, page("", INSTANCE, GROUP, f"{INSTANCE}1")
+
+    aws.respond = respond
+    assert orphans.tagged("staging") == [f"{INSTANCE}1", GROUP]
 
 
 def test_what_aws_refuses_is_told_with_what_to_ask_next(aws: Server) -> None:
@@ -88,7 +112,7 @@ def test_the_state_is_asked_before_an_orphan_is_one(
         f"    print({json.dumps(state)!r})\n"
     )
     monkeypatch.setenv("SLIPWAY_STATE_BUCKET", "states")
-    aws.respond = lambda _path, _asked: (200, page("", INSTANCE, BUCKET))
+    aws.respond = lambda _path, asked: (200, ended() if isinstance(asked, str) else page("", INSTANCE, BUCKET))
     staging = environment._replace(name="staging")
     staging.prepare()
     assert orphans.of(staging) == [BUCKET]
