@@ -69,13 +69,22 @@ def held(hosts: Mapping[str, Ssh], file: str, owner: Mapping[str, str]) -> Itera
         MachineError: A host is reached, but cannot be locked.
     """
     lost: dict[str, str] = {}
+    holders: dict[str, _Holder] = {}
+    waiting = list(hosts)
     with ExitStack() as stack:
-        holders = {}
-        for name, ssh in hosts.items():
-            try:
-                holders[name] = stack.enter_context(_holder(name, ssh, file, owner))
-            except _UnreachableError as error:
-                lost[name] = str(error)
+
+        def ask(*names: str) -> None:
+            asked = {name: stack.enter_context(_asked(hosts[name], file, owner)) for name in names}
+            for name, process in asked.items():
+                try:
+                    holders[name] = _heard(name, process)
+                except _UnreachableError as error:
+                    lost[name] = str(error)
+
+        while waiting and not holders:
+            ask(waiting.pop(0))
+        # Whoever has the first has won: nobody else asks for these.
+        ask(*waiting)
 
         def ended() -> list[str]:
             return [name for name, holder in holders.items() if holder.process.poll() is not None]
@@ -89,21 +98,17 @@ class _UnreachableError(Exception):
 
 
 @contextmanager
-def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterator[_Holder]:
+def _asked(ssh: Ssh, file: str, owner: Mapping[str, str]) -> "Iterator[subprocess.Popen[str]]":
+    """A process that asks a host for its lock; told, at the end, that it is done."""
     command = shlex.join(["sh", "-c", _SCRIPT, file, json.dumps(dict(owner))])
     with subprocess.Popen(
         [*ssh, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # An interrupt at the terminal must not free the lock before the hosts have finished.
         start_new_session=True,
     ) as process:  # fmt: skip
-        assert process.stdin is not None  # noqa: S101 - for the type checker: these are pipes
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
         try:
-            first = process.stdout.readline().strip()
-            said = first if first == _HELD else process.stdout.readline().strip()
-            if said != _HELD:
-                raise _refusal(name, process, first)
-            yield _Holder(process, process.stdin.fileno(), lock.said_by(first) if first != _HELD else "")
+            yield process
         finally:
             # Where it was refused, or is lost, nobody listens.
             with suppress(BrokenPipeError, ValueError):
@@ -111,6 +116,17 @@ def _holder(name: str, ssh: Ssh, file: str, owner: Mapping[str, str]) -> Iterato
                 process.stdin.flush()
             with suppress(BrokenPipeError):
                 process.stdin.close()
+
+
+def _heard(name: str, process: "subprocess.Popen[str]") -> _Holder:
+    """Who holds a lock, once the host has said so."""
+    assert process.stdin is not None  # noqa: S101 - for the type checker: these are pipes
+    assert process.stdout is not None  # noqa: S101
+    first = process.stdout.readline().strip()
+    said = first if first == _HELD else process.stdout.readline().strip()
+    if said != _HELD:
+        raise _refusal(name, process, first)
+    return _Holder(process, process.stdin.fileno(), lock.said_by(first) if first != _HELD else "")
 
 
 def _refusal(name: str, process: "subprocess.Popen[str]", said: str) -> Exception:

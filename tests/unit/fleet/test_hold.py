@@ -63,6 +63,17 @@ def test_one_host_that_is_held_is_enough_and_the_others_are_let_go(hosts: dict[s
         until(lambda: free({"a": hosts["a"], "b": hosts["b"]}), 5)
 
 
+def test_the_first_decides_and_the_others_are_asked_at_once(
+    hosts: dict[str, Sequence[str]], tmp_path: Path
+) -> None:
+    for name, other in (("b", "c"), ("c", "b")):
+        # Answers when the other one has been asked too, and the first one holds.
+        wait = f"touch asked; until [ -e ../{other}/asked ]; do sleep 0.01; done; [ -s ../a/lock.owner ] || exit 255"
+        hosts[name] = ["sh", "-c", f'cd {tmp_path / name}; {wait}; eval "$0"']
+    with hold.held(hosts, "lock", OWNER) as holding:
+        assert (holding.lost, len(holding.descriptors)) == ({}, 3)
+
+
 def test_of_ten_at_once_exactly_one_gets_it(hosts: dict[str, Sequence[str]]) -> None:
     gate = hosts["a"]
 
