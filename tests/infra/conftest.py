@@ -1,4 +1,4 @@
-"""Terraform's tree in a copy, its AWS provider, and AWS on loopback."""
+"""Terraform's tree in a copy, its AWS provider, and AWS on loopback; a host as the role `model_server` leaves it."""
 
 import os
 import re
@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 from lab.aws import REGION, Aws
 from lab.providers import configuration, mirror
+from tests.infra.role import ROLE, Home, Process, answering, loaded
 
 from slipway.fleet import terraform
 
@@ -101,3 +103,24 @@ def state_bucket(aws: Aws, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     monkeypatch.setenv("SLIPWAY_STATE_BUCKET", name)
     return name
+
+
+@pytest.fixture(scope="session")
+def account() -> ModuleType:
+    """What the module shares with the controller."""
+    return loaded("ansible.module_utils.model_server_host", ROLE / "module_utils" / "model_server_host.py")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A folder with nothing installed yet; the module changes the working directory, which is put back."""
+    monkeypatch.chdir(tmp_path)
+    made = Home(tmp_path / "home")
+    made.make()
+    return made
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    with answering() as here:
+        yield here

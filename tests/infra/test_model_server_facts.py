@@ -1,45 +1,18 @@
 """The module's looks, each at a real folder, a real socket, a real process."""
 
-import importlib.util
 import json
 import os
 import platform
 import socket
 import sys
-import tarfile
 import threading
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
-
-from slipway import bundle
-
-ROLE = Path(__file__).parents[2] / "ansible/roles/model_server"
-DIGEST = "sha256=" + urlsafe_b64encode(sha256(b"x = 1\n").digest()).decode().rstrip("=")
-WANTED = {"model": "wear", "release": "v1.1.0", "commit": "c" * 40, "bundle": "b" * 64, "runtime": "1" * 64}
-
-
-def loaded(name: str, file: Path) -> ModuleType:
-    """A module that lies in no package."""
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def account() -> ModuleType:
-    """What the module shares with the controller."""
-    return loaded("ansible.module_utils.model_server_host", ROLE / "module_utils" / "model_server_host.py")
+from tests.infra.role import ROLE, WANTED, Home, Process, loaded
 
 
 @pytest.fixture(scope="session")
@@ -47,101 +20,6 @@ def facts(account: ModuleType) -> ModuleType:
     """The module."""
     del account
     return loaded("model_server_facts", ROLE / "library" / "model_server_facts.py")
-
-
-class Home:
-    """An environment's folder, as the role lays it out."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def make(self) -> None:
-        for name in ("releases", "runtimes", "slots", "run", "log"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-
-    def release(self, label: str, runtime: str = "1") -> dict[str, str]:
-        """Install a release and its runtime; its record."""
-        folder = self.folder / "releases" / label
-        (folder / "bundle").mkdir(parents=True)
-        tar = bundle.tar({"model.onnx": label.encode(), "manifest.json": b'{"model": "wear"}'})
-        (folder / "bundle.tar").write_bytes(tar)
-        with tarfile.open(folder / "bundle.tar") as archive:
-            archive.extractall(folder / "bundle", filter="data")
-        record = {
-            **WANTED,
-            "release": label,
-            "bundle": sha256(tar).hexdigest(),
-            "runtime": runtime * 64,
-        }
-        (folder / "release.json").write_text(json.dumps(record))
-        self.runtime(runtime)
-        (folder / "runtime").symlink_to(Path("../../runtimes") / (runtime * 16))
-        return record
-
-    def runtime(self, runtime: str) -> None:
-        (self.folder / "runtimes" / (runtime * 16)).mkdir(parents=True, exist_ok=True)
-        installed = self.folder / "runtimes" / (runtime * 16)
-        (installed / ".complete").touch()
-        (installed / "requirements.txt").write_text("Some.Package==1.0 \\\n    --hash=sha256:00\n")
-        packages = installed / "lib" / "python3.11" / "site-packages"
-        (packages / "some_package-1.0.dist-info").mkdir(parents=True, exist_ok=True)
-        (packages / "some.py").write_text("x = 1\n")
-        (packages / "some_package-1.0.dist-info" / "RECORD").write_text(f"some.py,{DIGEST},6\n")
-
-    def live(self, slot: str, label: str) -> None:
-        for link, goal in ((f"slots/{slot}", f"../releases/{label}"), ("live", f"slots/{slot}")):
-            (self.folder / link).unlink(missing_ok=True)
-            (self.folder / link).symlink_to(goal)
-
-    def log(self, *labels: str) -> None:
-        with (self.folder / "releases.jsonl").open("a") as log:
-            for label in labels:
-                log.write(json.dumps({**WANTED, "release": label, "action": "deploy"}) + "\n")
-
-    def announce(self, slot: str, port: int) -> None:
-        (self.folder / "run" / f"{slot}.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A folder with nothing installed yet; the module changes the working directory, which is put back."""
-    monkeypatch.chdir(tmp_path)
-    made = Home(tmp_path / "home")
-    made.make()
-    return made
-
-
-class Process:
-    """What a slot's process answers at its side door."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.answers: dict[str, tuple[int, bytes]] = {}
-
-    def says(self, answers: Mapping[str, Any]) -> None:
-        self.answers = {path: (200, json.dumps(answer).encode()) for path, answer in answers.items()}
-
-
-@pytest.fixture
-def process() -> Iterator[Process]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = here.answers.get(self.path, (404, b"{}"))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        here = Process(server.server_port)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield here
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -173,12 +51,13 @@ def test_before_the_first_rollout_the_home_need_not_be_there(facts: ModuleType, 
     home = tmp_path / "far" / "home"
     found = facts.observe(home, WANTED, 5)
     assert found.pop("free_bytes") > 0
+    assert found.pop("now").startswith(f"{datetime.now(UTC):%Y-}")
     assert found == {
         "live_slot": "",
         "target_slot": "blue",
         "target_serves": False,
         "target_open": False,
-        "running": {"blue": False, "green": False},
+        "target_failed": False,
         "folders_missing": [str(home / name) for name in ("releases", "runtimes", "slots", "run", "log")],
         "manager_runs": False,
         "orphaned": False,
@@ -191,7 +70,6 @@ def test_before_the_first_rollout_the_home_need_not_be_there(facts: ModuleType, 
         "runtime_installed": False,
         "owners": {"run": "", "predictions": ""},
         "shadowed": False,
-        "last_logged": "",
         "superfluous": [],
     }
     assert not home.exists()
@@ -207,7 +85,7 @@ def test_another_release_goes_to_the_other_slot(facts: ModuleType, home: Home) -
     for live, target in (("blue", "green"), ("green", "blue")):
         home.live(live, "v1.0.0")
         found = facts.observe(home.folder, WANTED, 5)
-        assert (found["live_slot"], found["target_slot"], found["last_logged"]) == (live, target, "v1.0.0")
+        assert (found["live_slot"], found["target_slot"]) == (live, target)
         assert (found["target_serves"], found["target_open"]) == (False, False)
 
 
@@ -222,7 +100,6 @@ def test_the_release_that_serves_stays_where_it_is(facts: ModuleType, home: Home
     assert (found["target_serves"], found["target_open"], found["manager_runs"]) == (True, True, True)
     assert (found["release_installed"], found["runtime_installed"]) == (True, True)
     assert (found["folders_missing"], found["superfluous"]) == ([], [])
-    assert found["running"] == {"blue": False, "green": True}
 
 
 @pytest.mark.usefixtures("manager")
@@ -348,7 +225,6 @@ def test_a_last_line_that_was_cut_short_does_not_count(facts: ModuleType, home: 
     with (home.folder / "releases.jsonl").open("a") as log:
         log.write(torn)
     assert facts.logged(home.folder) == ["v1.0.0", "v1.1.0"]
-    assert facts.observe(home.folder, WANTED, 5)["last_logged"] == "v1.1.0"
 
 
 # What nothing goes back to.
@@ -601,6 +477,24 @@ def test_systemd_keeps_slots_alive_when_socket_and_service_are_active(
     (systemd / "slipway.service").touch()
     found = facts.observe(home.folder, WANTED, 5, "systemd")
     assert (found["manager_runs"], found["orphaned"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("NRestarts=0\nActiveState=inactive", False),
+        ("NRestarts=0\nActiveState=failed", True),
+        ("NRestarts=2\nActiveState=active", True),
+        ("", False),
+    ],
+    ids=["never ran", "given up", "died, and was started again", "unknown"],
+)
+def test_a_slot_that_has_died_has_failed(
+    facts: ModuleType, home: Home, systemd: Path, shown: str, expected: object
+) -> None:
+    program = systemd.with_name("programs") / "systemctl"
+    program.write_text(f'#!/bin/sh\n[ "$1" != show ] || printf "{shown}\\n"\n')
+    assert facts.observe(home.folder, WANTED, 5, "systemd")["target_failed"] is expected
 
 
 def test_the_port_that_our_own_socket_has_is_not_taken(

@@ -7,9 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.infra.test_model_server_facts import Home, account
-
-__all__ = ["account"]
+from tests.infra.role import Home
 
 
 @pytest.fixture

@@ -112,7 +112,10 @@ def test_the_state_is_asked_before_an_orphan_is_one(
         f"    print({json.dumps(state)!r})\n"
     )
     monkeypatch.setenv("SLIPWAY_STATE_BUCKET", "states")
-    aws.respond = lambda _path, asked: (200, ended() if isinstance(asked, str) else page("", INSTANCE, BUCKET))
+    aws.respond = lambda _path, asked: (
+        200,
+        ended() if isinstance(asked, str) else page("", INSTANCE, BUCKET),
+    )
     staging = environment._replace(name="staging")
     staging.prepare()
     assert orphans.of(staging) == [BUCKET]

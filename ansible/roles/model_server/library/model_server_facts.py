@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -74,7 +75,7 @@ live_slot: {description: blue or green; empty before the first roll-out., type: 
 target_slot: {description: The slot for the release that is wanted., type: str, returned: always}
 target_serves: {description: Whether the process of that slot serves it already., type: bool, returned: always}
 target_open: {description: Whether that process answers at the front door., type: bool, returned: always}
-running: {description: Whether each slot has a process., type: dict, returned: always}
+target_failed: {description: Whether the service manager starts it no more, or has counted failures., type: bool, returned: always}
 folders_missing: {description: Folders that the role needs and that are not there., type: list, returned: always}
 owners: {description: Whose the folders are that the service writes to; empty where there is none., type: dict, returned: always}
 manager_runs: {description: Whether the service manager runs., type: bool, returned: always}
@@ -87,7 +88,7 @@ release_installed: {description: Whether the release is on the host and whole., 
 release_damaged: {description: Whether it is there but not whole., type: bool, returned: always}
 runtime_installed: {description: Whether its runtime is., type: bool, returned: always}
 shadowed: {description: Whether the live slot is told to ask another one the same., type: bool, returned: always}
-last_logged: {description: The last release of the log., type: str, returned: always}
+now: {description: The host's own time., type: str, returned: always}
 superfluous: {description: Folders that nothing goes back to., type: list, returned: always}
 free_bytes: {description: Free space under home., type: int, returned: always}
 problems: {description: Why the host cannot serve the release., type: list, returned: always}
@@ -211,7 +212,7 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "target_slot": target,
         "target_serves": bool(served) and all(served.get(key) == value for key, value in wanted.items()),
         "target_open": runs and stays and asked(home, target, "/readyz").get("live") is True,
-        "running": {slot: (home / "run" / f"{slot}.json").exists() for slot in SLOTS},
+        "target_failed": managed.failed(target),
         "folders_missing": [str(home / name) for name in FOLDERS if not (home / name).is_dir()],
         "owners": {name: owner(home / name) for name in OWNED},
         "manager_runs": runs,
@@ -224,7 +225,7 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "release_damaged": release.exists() and not installed,
         "runtime_installed": runtime_installed,
         "shadowed": (home / "run" / "shadow.json").exists(),
-        "last_logged": (logged(home) or [""])[-1],
+        "now": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC",
         "superfluous": superfluous(home, wanted, logged(home), keep),
         "free_bytes": shutil.disk_usage(existing(home)).free,
     }

@@ -195,6 +195,10 @@ class Supervisord:
         """Always: nothing starts it with the machine but a person."""
         return True
 
+    def failed(self, _: str) -> bool:
+        """Never: it counts no failures."""
+        return False
+
     def orphaned(self) -> bool:
         """Whether a process still serves that it has left behind when it was killed."""
         return not self.runs() and any(serves(self._home / "run" / f"{slot}.json") for slot in SLOTS)
@@ -233,6 +237,11 @@ class Systemd:
         """Whether it does so with the machine."""
         return set(self._asked("is-enabled").values()) == {"enabled"}
 
+    def failed(self, slot: str) -> bool:
+        """Whether a slot has died: then it may start it no more, until it is told to forget that."""
+        done = self._show(slot)
+        return done.get("ActiveState") == "failed" or done.get("NRestarts", "0") != "0"
+
     def orphaned(self) -> bool:
         """Never: no process of a unit outlives systemd."""
         return False
@@ -247,6 +256,15 @@ class Systemd:
             if state != "enabled"
         ]
         return [*stopped, *late]
+
+    def _show(self, slot: str) -> dict[str, str]:
+        """What systemd knows of a slot's unit; nothing where there is no systemd."""
+        command = ["systemctl", "show", "--property=ActiveState,NRestarts", f"slipway@{slot}.service"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:
+            return {}
+        return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
     def _asked(self, verb: str) -> dict[str, str]:
         """What systemd says of each unit."""
