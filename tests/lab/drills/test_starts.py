@@ -128,7 +128,8 @@ def test_a_slot_that_dies_again_and_again_leaves_the_rotation_once_until_it_is_r
             kill_worker(host)
             site.serve([host.name])
             kills += 1
-        assert kills <= STARTS_MAXIMUM
+        # Its first start may have been too long ago to count.
+        assert kills in {STARTS_MAXIMUM, STARTS_MAXIMUM + 1}
         site.await_rotation(["model-1", "model-3"])
         before = site.failures()[host.name]
         said = drill.tells("status")
@@ -139,7 +140,7 @@ def test_a_slot_that_dies_again_and_again_leaves_the_rotation_once_until_it_is_r
         drill.does("deploy", drill.old)
         site.await_rotation(site.hosts)
         assert site.failures()[host.name] == before
-    drill.ends_on(drill.old, kills=STARTS_MAXIMUM)
+    drill.ends_on(drill.old, kills=kills)
 
 
 @pytest.mark.slow_drill
