@@ -290,10 +290,12 @@ def test_a_unit_that_was_edited_by_hand_is_shown_and_healed_without_a_failed_req
 def test_a_slot_that_dies_again_and_again_is_given_up_until_the_next_rollout(
     fleet: Fleet, serving: Host, second: dict[str, Any]
 ) -> None:
-    for _ in range(STARTS_MAXIMUM):
+    kills = 0
+    while answers(serving):
         kill(serving)
-        answer = answers(serving)
-    assert answer == ""
+        kills += 1
+    # Its first start may have been too long ago to count.
+    assert kills in {STARTS_MAXIMUM, STARTS_MAXIMUM + 1}
     assert serving.run("systemctl is-active slipway.socket || true") == "failed\n"
     fleet.rolls_out(second, limit="model-1")
     assert answers(serving) == "v1.1.0"
