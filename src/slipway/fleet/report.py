@@ -1,6 +1,7 @@
 """What is, what should be, and what a deploy would do: nothing here changes anything."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -78,7 +79,8 @@ def status(context: Context) -> Status:
     """Compare the accounts of an environment."""
     unheard = team.unheard(context)
     wish, broken = _desired(context)
-    fleet = known_fleet(context)
+    unread: list[str] = []
+    fleet = known_fleet(context, unread.append)
     machines, differences = _cloud(context, fleet)
     reports, lost = collect(context, fleet)
     answers = host.record(host.asked(fleet.url, "/metadata")) if fleet else None
@@ -116,6 +118,7 @@ def status(context: Context) -> Status:
         problems=[
             *([f"what others have declared is not known: {unheard}"] if unheard else []),
             *broken,
+            *unread,
             *differences,
             *_problems(problems, reports, lost),
         ],
@@ -140,7 +143,8 @@ def history(context: Context) -> list[host.Entry]:
         MachineError: No host can be reached.
     """
     here = context.environment.is_here
-    reports, lost = collect(context, None if here else known_fleet(context))
+    say = partial(context.progress.say, "provision", "state")
+    reports, lost = collect(context, None if here else known_fleet(context, say))
     if lost and not reports:
         reasons = [f"  {name}: {reason}" for name, reason in lost.items()]
         raise MachineError(
@@ -249,9 +253,9 @@ def _serves(fleet: Fleet, report: Report, record: ReleaseRecord) -> bool:
     return report.live == record and bool(report.answers or host.asked(fleet.url, "/readyz"))
 
 
-def known_fleet(context: Context) -> Fleet | None:
+def known_fleet(context: Context, on_unread: Callable[[str], None] | None = None) -> Fleet | None:
     """What Terraform put out last; on this machine, only where it has been written down: then nothing is made."""
     if not context.environment.is_here:
-        return infrastructure.known(context)
+        return infrastructure.known(context, on_unread)
     known = (context.environment.folder / "inventory.yml").is_file()
     return infrastructure.root(context).fleet() if known else None

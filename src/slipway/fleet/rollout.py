@@ -64,7 +64,7 @@ def roll_back(context: Context, release: str | None) -> Outcome:
     """Go back to an earlier release, or to the one before; what is on the hosts is not fetched again."""
     if reason := team.unheard(context):
         context.progress.say("desired", "origin", f"cannot be asked: {reason}")
-    with session.opened(context) as opened:
+    with session.opened(context, partial(context.progress.say, "provision", "state")) as opened:
         return _bring(opened, earlier(context, release, opened.reports))
 
 

@@ -28,14 +28,18 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def opened(context: Context) -> Iterator[Session]:
+def opened(context: Context, on_unread: Callable[[str], None] | None = None) -> Iterator[Session]:
     """Lock an environment, here and on its hosts, and ask these what they serve.
+
+    Args:
+        context: The command.
+        on_unread: As `infrastructure.known` has it.
 
     Raises:
         Locked: Another command is changing it.
     """
     with context.locked() as held:
-        fleet = None if context.environment.is_here else infrastructure.known(context)
+        fleet = None if context.environment.is_here else infrastructure.known(context, on_unread)
         if fleet is None:
             yield Session(context, (held,), *collect(context, None, (held,)), list)
             return
