@@ -1,18 +1,16 @@
 """The live acceptance test: rows that nothing has read before go through the endpoint, after a roll-out."""
 
 import json
-import tarfile
-import tempfile
 import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 
-from slipway.bundle import Bundle
 from slipway.errors import Refused
 from slipway.fleet import door
 from slipway.params import Acceptance
+from slipway.release import objects
 from slipway.scorer import Prediction
 from slipway.serving.release import ReleaseRecord
 
@@ -41,9 +39,8 @@ class Result(NamedTuple):
 
 def golden_rows(bundle_file: Path) -> list[dict[str, Any]]:
     """The golden rows of a bundle."""
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(bundle_file) as archive:
-        archive.extractall(folder, filter="data")
-        return Bundle(Path(folder)).golden.rows
+    with objects.unpacked(bundle_file) as bundle:
+        return bundle.golden.rows
 
 
 def prove(
@@ -73,9 +70,7 @@ def prove(
     from slipway.pipeline import evaluate, stage  # noqa: PLC0415 - likewise
 
     frame = pd.read_parquet(rows_file)
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(bundle_file) as archive:
-        archive.extractall(folder, filter="data")
-        bundle = Bundle(Path(folder))
+    with objects.unpacked(bundle_file) as bundle:
         scorer = bundle.scorer()
     rows = stage.rows(frame, bundle.contract)
     with door.client(url, _SECONDS) as client:

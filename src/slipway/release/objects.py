@@ -1,12 +1,14 @@
 """The bytes behind a pin, from DVC's cache or remote, never handed on without their digest checked."""
 
 import hashlib
+import tarfile
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from slipway.bundle import sha256
+from slipway.bundle import Bundle, sha256
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused
 from slipway.release.pins import Pin
 
@@ -33,6 +35,22 @@ def obtain(root: Path, pin: Pin) -> Path:
             _fetch(repo, pin)
     check(cached, pin, next_command=f"rm -f {cached}, then the same command again")
     return cached
+
+
+@contextmanager
+def unpacked(file: Path) -> "Iterator[Bundle]":
+    """The bundle in a tar, checked; for as long as it is needed.
+
+    Raises:
+        Refused: It is not whole, or is none.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(file) as archive:
+                archive.extractall(folder, filter="data")
+        except (tarfile.TarError, OSError) as error:
+            raise Refused(f"{file} is not a bundle: {error}") from error
+        yield Bundle(Path(folder))
 
 
 def check(file: Path, pin: Pin, next_command: str) -> None:
