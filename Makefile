@@ -1,6 +1,6 @@
 # Every verb is one line; `make` prints them. UV_* and PYTHON can be set from outside.
 .DEFAULT_GOAL := help
-.PHONY: help up down train test check bench lab drills
+.PHONY: help up down train verify test check bench lab drills
 PYTHON ?= python3
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -14,6 +14,9 @@ up: .venv ## Train, gate, package, roll out on this machine, prove it, print the
 
 train: .venv ## Run the pipeline: dvc repro
 	@.venv/bin/dvc repro
+
+verify: .venv ## Rebuild the commit in a clean room, and compare every output with its lock
+	@$(SLIPWAY) verify
 
 down: .venv ## Stop what runs on this machine
 	@$(SLIPWAY) down

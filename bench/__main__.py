@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from bench import slot_start
 
+_IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -86,6 +87,9 @@ def _measure(clone: Clone) -> list[Figure]:
         clone.timed("make", "train")
         deploys.append(clone.timed(slipway, "deploy", "local"))
         rollbacks.append(clone.timed(slipway, "rollback", "local"))
+    forced = min(clone.timed(dvc, "repro", "--force") for _ in range(3))
+    _run(["git", *_IDENTITY, "commit", "--quiet", "--all", "--message", "What was made"], clone.root)
+    verified = min(clone.timed(slipway, "verify") for _ in range(3))
     home = clone.root / ".slipway" / "local"
     served, trained = slot_start.compare(clone.root)
     runtime = next((home / "runtimes").iterdir())
@@ -94,6 +98,7 @@ def _measure(clone: Clone) -> list[Figure]:
         Figure("fresh make up", first, "s", "second make up", second, "packages in the cache"),
         Figure("second make up", second, "s", "fresh make up", first, "seconds"),
         Figure("no-op dvc repro", repro, "s", "dvc status", status, "< 1 s"),
+        Figure("slipway verify", verified, "s", "dvc repro --force", forced, "ratio < 2"),
         Figure("deploy local, runtime in place", min(deploys), "s", "fresh make up", first, "< 10 s"),
         Figure("rollback local", min(rollbacks), "s", "deploy local", min(deploys), "< 6 s"),
         Figure(

