@@ -70,7 +70,7 @@ def verify(
     commit = repository.resolve(revision)
     if commit is None:
         raise InputError(f"there is no revision {revision}", next_command="git log --oneline")
-    refuse_another_environment(repository.read(commit, "uv.lock"))
+    refuse_another_environment(repository.read(commit, "uv.lock"), revision)
     findings: list[Finding] = []
     with opened(repository, commit) as room:
         stages = room.stages
@@ -105,8 +105,8 @@ def refusal(found: Verification, revision: str) -> Refused:
     )
 
 
-def refuse_another_environment(lock: str | None) -> None:
-    """Refuse to rebuild with other packages than those of a lock of uv's.
+def refuse_another_environment(lock: str | None, revision: str) -> None:
+    """Refuse to rebuild with other packages than those of a lock of uv's, which is of a revision.
 
     Raises:
         MachineError: They differ.
@@ -125,8 +125,10 @@ def refuse_another_environment(lock: str | None) -> None:
     )
     if others:
         raise MachineError(
-            f"this environment is not the one that uv.lock names: {'; '.join(others)}",
-            next_command="make .venv",
+            f"this environment is not the one that uv.lock of {revision} names: {'; '.join(others)}",
+            next_command="make .venv"
+            if revision == "HEAD"
+            else f"git switch --detach {revision} && make .venv",
         )
 
 

@@ -223,15 +223,19 @@ def test_a_revision_that_is_none_is_refused(workshop: Workshop) -> None:
         verified(workshop, "v9")
 
 
-def test_other_packages_than_the_locked_ones_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("revision", "following"),
+    [("HEAD", "make .venv"), ("wear@v1.0.0", "git switch --detach wear@v1.0.0 && make .venv")],
+)
+def test_other_packages_than_the_locked_ones_are_refused(revision: str, following: str) -> None:
     found = '[[package]]\nname = "pytest"\nversion = "1.0"\nsource = {registry = "https://example.org"}\n'
-    with pytest.raises(MachineError, match=r"not the one that uv.lock names: pytest \S+, not 1.0") as caught:
-        verify.refuse_another_environment(found)
-    assert caught.value.next_command == "make .venv"
+    with pytest.raises(MachineError, match=rf"uv.lock of {revision} names: pytest \S+, not 1.0") as caught:
+        verify.refuse_another_environment(found, revision)
+    assert caught.value.next_command == following
 
 
 def test_the_packages_of_our_own_lock_are_those_that_are_installed() -> None:
-    verify.refuse_another_environment((Path(__file__).parents[3] / "uv.lock").read_text())
+    verify.refuse_another_environment((Path(__file__).parents[3] / "uv.lock").read_text(), "HEAD")
 
 
 def test_a_refusal_names_every_reason(workshop: Workshop) -> None:
