@@ -24,7 +24,7 @@ down: .venv ## Stop what runs on this machine
 # The lab's drills measure what clients see, so nothing else runs beside them.
 test: .venv ## Set everything up and run the tests
 	@code=0; \
-	.venv/bin/pytest --ignore tests/lab --numprocesses logical --dist loadfile || code=$$?; \
+	.venv/bin/pytest --ignore tests/lab --numprocesses logical --dist loadfile --no-loadscope-reorder || code=$$?; \
 	.venv/bin/pytest tests/lab || code=$$?; \
 	exit $$code
 
