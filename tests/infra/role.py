@@ -7,7 +7,7 @@ import sys
 import tarfile
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,10 +100,18 @@ class Process:
 @contextmanager
 def answering() -> Iterator[Process]:
     """A process that answers on loopback."""
+    with listening(lambda path: here.answers.get(path, (404, b"{}"))) as port:
+        here = Process(port)
+        yield here
+
+
+@contextmanager
+def listening(answer: Callable[[str], tuple[int, bytes]]) -> Iterator[int]:
+    """The port of a server on loopback that gives status and body for a path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = here.answers.get(self.path, (404, b"{}"))
+            status, body = answer(self.path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -113,9 +121,8 @@ def answering() -> Iterator[Process]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        here = Process(server.server_port)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield here
+        yield server.server_port
         server.shutdown()
         thread.join()

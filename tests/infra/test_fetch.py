@@ -5,14 +5,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from tests.infra.conftest import ROOT
+from tests.infra.role import listening
 
 CONTENT = b"the bytes of a bundle"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -47,26 +46,14 @@ class Fetched(NamedTuple):
 def store() -> Iterator[Store]:
     here = Store()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            here.asked += 1
-            status = here.statuses.pop(0) if here.statuses else 200
-            body = CONTENT if status == 200 else b""
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_path: str) -> tuple[int, bytes]:
+        here.asked += 1
+        status = here.statuses.pop(0) if here.statuses else 200
+        return status, CONTENT if status == 200 else b""
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        here.url = f"http://127.0.0.1:{server.server_port}/object?X-Amz-Signature=secret"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with listening(answer) as port:
+        here.url = f"http://127.0.0.1:{port}/object?X-Amz-Signature=secret"
         yield here
-        server.shutdown()
-        thread.join()
 
 
 def fetch(store: Store, folder: Path, sha256: str = DIGEST) -> Fetched:

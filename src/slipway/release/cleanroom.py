@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,10 +57,10 @@ class Room:
         self._repo = repo
         self._made: dict[str, Path] = {}
         self._runs = 0
+        self.stages = self._sorted()
+        """Each after those that it depends on."""
 
-    @property
-    def stages(self) -> list[Stage]:
-        """The stages, each after those that it depends on."""
+    def _sorted(self) -> list[Stage]:
         import networkx as nx  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with DVC, which takes a second to import
         from dvc.stage import PipelineStage  # noqa: PLC0415
 
@@ -202,27 +202,40 @@ def opened(repository: Repository, commit: str) -> "Iterator[Room]":
         # DVC and git name files by their true paths.
         folder = Path(temporary).resolve()
         clone = repository.clone(folder / "clone", commit)
-        try:
-            with Repo(str(repository.root)) as own:
-                # Objects come from where they are; what a remote's path is relative to, is not in the clone.
-                settings = {
-                    "cache": {"dir": own.cache.local.path},
-                    "core": {**own.config["core"], "site_cache_dir": str(folder / "site")},
-                    "remote": own.config["remote"],
-                }
-            with Repo(str(clone), config=settings) as repo:
-                for source in [stage for stage in repo.index.stages if stage.is_data_source]:
-                    repo.pull(targets=[source.addressing])
-                yield Room(folder, repo)
-        except LockError as error:
-            raise Locked(
-                "another DVC command is at it", next_command="wait, then the same command again"
-            ) from error
-        except (DvcException, OSError) as error:
-            raise MachineError(
-                f"the data or the pipeline of {commit[:7]} cannot be had: {' '.join(str(error).split())}",
-                next_command="dvc pull, or dvc push where the data was added",
-            ) from error
+        with ExitStack() as stack:
+            # What goes wrong later, while the room is used, is not of the commit's making.
+            try:
+                with Repo(str(repository.root)) as own:
+                    # Objects come from where they are; what a remote's path is relative to, is not in the clone.
+                    settings = {
+                        "cache": {"dir": own.cache.local.path},
+                        "core": {**own.config["core"], "site_cache_dir": str(folder / "site")},
+                        "remote": own.config["remote"],
+                    }
+                repo = stack.enter_context(Repo(str(clone), config=settings))
+                sources = [stage.addressing for stage in repo.index.stages if stage.is_data_source]
+            except DvcException as error:
+                raise InputError(
+                    f"the pipeline of {commit[:7]} cannot be read: {_line(error)}", next_command="dvc status"
+                ) from error
+            try:
+                for source in sources:
+                    repo.pull(targets=[source])
+                room = Room(folder, repo)
+            except LockError as error:
+                raise Locked(
+                    "another DVC command is at it", next_command="wait, then the same command again"
+                ) from error
+            except (DvcException, OSError) as error:
+                raise MachineError(
+                    f"the data of {commit[:7]} cannot be had: {_line(error)}",
+                    next_command="dvc pull, or dvc push where the data was added",
+                ) from error
+            yield room
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _copy(source: Path, target: Path) -> None:

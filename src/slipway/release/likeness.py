@@ -53,7 +53,8 @@ def _frames(one: "pd.DataFrame", other: "pd.DataFrame") -> float:
     rest = one.columns.difference(floats)
     if not one[rest].equals(other[rest]) or not one[floats].isna().equals(other[floats].isna()):
         return inf
-    return float((one[floats] - other[floats]).abs().max().max()) if floats else 0.0
+    # What is missing, or infinite, in both does not differ.
+    return float((one[floats] - other[floats]).abs().fillna(0.0).max().max()) if floats else 0.0
 
 
 def _graphs(one: bytes, other: bytes) -> float:
@@ -70,6 +71,7 @@ def _graphs(one: bytes, other: bytes) -> float:
 
 def _coefficients(model: "onnx.ModelProto") -> list[list[float]]:
     """Take the floating-point numbers out of a model: of its tensors, and of its nodes' attributes."""
+    import numpy as np  # noqa: PLC0415 - likewise
     from onnx import AttributeProto, numpy_helper  # noqa: PLC0415 - likewise
 
     attributes = [attribute for node in model.graph.node for attribute in node.attribute]
@@ -82,7 +84,7 @@ def _coefficients(model: "onnx.ModelProto") -> list[list[float]]:
         numbers = numpy_helper.to_array(tensor)
         if numbers.dtype.kind == "f":
             found.append([float(number) for number in numbers.ravel()])
-            tensor.CopyFrom(numpy_helper.from_array(numbers * 0, tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(numbers), tensor.name))
     for attribute in attributes:
         if attribute.type == AttributeProto.FLOATS:
             found.append(list(attribute.floats))

@@ -72,14 +72,18 @@ def verify(
         raise InputError(f"there is no revision {revision}", next_command="git log --oneline")
     refuse_another_environment(repository.read(commit, "uv.lock"), revision)
     findings: list[Finding] = []
-    with opened(repository, commit) as room:
-        stages = room.stages
-        for stage in stages:
-            on_stage(stage.name, None)
-            findings.append(_rebuilt(room, stage))
-            on_stage(stage.name, findings[-1])
-        verdict, agreement = _judged(repository, commit, room, findings)
-    outputs = sum(len(stage.outputs) for stage in stages)
+    try:
+        with opened(repository, commit) as room:
+            for stage in room.stages:
+                on_stage(stage.name, None)
+                findings.append(_rebuilt(room, stage))
+                on_stage(stage.name, findings[-1])
+            verdict, agreement = _judged(repository, commit, room, findings)
+    except OSError as error:
+        raise MachineError(
+            f"{error.filename or 'the clean room'}: {error.strerror or error}", next_command="slipway doctor"
+        ) from error
+    outputs = sum(len(stage.outputs) for stage in room.stages)
     return Verification(commit, verdict, tuple(findings), agreement, outputs)
 
 

@@ -48,7 +48,9 @@ def test_numbers_of_json_are_compared_and_all_else_must_be_equal(
     assert gap("a.json", json.dumps(one).encode(), json.dumps(other, indent=1).encode()) == expected
 
 
-FRAME = pd.DataFrame({"x": [1.0, None], "n": [1, 2], "name": ["a", "b"]})
+FRAME = pd.DataFrame(
+    {"x": [1.0, None], "none": [float("nan")] * 2, "far": [float("inf")] * 2, "n": [1, 2], "name": ["a", "b"]}
+)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -57,11 +59,21 @@ FRAME = pd.DataFrame({"x": [1.0, None], "n": [1, 2], "name": ["a", "b"]})
     [
         ({"x": [1.5, None]}, 0.5),
         ({"x": [None, 1.0]}, inf),
+        ({"none": [1.0, None]}, inf),
+        ({"far": [1.0, float("inf")]}, inf),
         ({"n": [1, 3]}, inf),
         ({"name": ["a", "c"]}, inf),
         ({"more": [0, 0]}, inf),
     ],
-    ids=["a number", "what is missing", "a count", "a text", "a column"],
+    ids=[
+        "a number",
+        "what is missing",
+        "what was missing",
+        "what was infinite",
+        "a count",
+        "a text",
+        "a column",
+    ],
 )
 def test_numbers_of_tables_are_compared_and_all_else_must_be_equal(
     gap: Gap, tmp_path: Path, kind: str, change: dict[str, Any], expected: float
@@ -92,18 +104,23 @@ def graph(
     [
         (graph(), 0),
         (graph(weight=1.25), 0.25),
+        (graph(weight=-1.0), 2),
         (graph(alpha=0.75), 0.25),
         (graph(values=(3.0,)), 2),
         (graph(values=(1.0, 1.0)), inf),
         (graph(kind="MatMul"), inf),
     ],
-    ids=["equal", "a weight", "a number", "a list", "a longer list", "another operator"],
+    ids=["equal", "a weight", "a sign", "a number", "a list", "a longer list", "another operator"],
 )
 def test_coefficients_of_models_are_compared_and_what_they_compute_must_be_equal(
     gap: Gap, other: bytes, expected: float
 ) -> None:
     assert onnx.load_from_string(other).graph.node
     assert gap("model.onnx", graph(), other) == expected
+
+
+def test_a_column_without_numbers_hides_nothing(gap: Gap) -> None:
+    assert gap("a.csv", b"n,y\n1,\n", b"n,y\n1,\n\n") == 0
 
 
 def test_what_nobody_can_read_is_equal_or_is_not(gap: Gap) -> None:

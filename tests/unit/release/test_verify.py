@@ -200,6 +200,25 @@ def test_the_data_that_a_commit_points_to_comes_from_the_remote(workshop: Worksh
     assert verified(workshop).verdict is Verdict.IDENTICAL
 
 
+def test_a_pipeline_that_cannot_be_read_is_no_missing_data(workshop: Workshop) -> None:
+    edit(workshop.root / "dvc.yaml", "cmd: cp source/rows.txt", "command: cp source/rows.txt")
+    workshop.commit()
+    with pytest.raises(InputError, match=r"the pipeline of .* cannot be read: ") as caught:
+        verified(workshop)
+    assert caught.value.next_command == "dvc status"
+
+
+def test_what_goes_wrong_in_the_room_is_no_missing_data(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "room")
+
+    monkeypatch.setattr("slipway.release.cleanroom.Room.run", fill)
+    with pytest.raises(MachineError, match=r"^room: No space left on device"):
+        verified(workshop)
+
+
 def test_data_that_is_nowhere_is_named_with_what_to_do(workshop: Workshop) -> None:
     point(workshop)
     shutil.rmtree(workshop.root / ".dvc" / "cache")
