@@ -16,6 +16,8 @@ from slipway.fleet.analysis.verdict import Decision, Verdict, judge
 
 _SECONDS = 30
 _REPLAY_SECONDS = 600
+_REPLAYS = 3
+"""Not all that was asked need have counted after the first: a shadow is asked later than the live slot."""
 _READ = """
 import sys, urllib.request
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -54,7 +56,8 @@ def bake(
 ) -> Verdict:
     """Look at the hosts again and again, until one thing is proven or the time is over.
 
-    Where that proves nothing, for want of traffic or of metrics, all hosts are asked the same rows, and that decides.
+    Where that proves nothing, for want of traffic or of metrics, all hosts are asked the same rows, up to three times,
+    and that decides.
 
     Args:
         new: Hosts with the release that is being rolled out.
@@ -73,9 +76,12 @@ def bake(
             return verdict
         if looks[-1].at - looks[0].at >= settings.seconds:
             break
-    if verdict.decision is Decision.INCONCLUSIVE:
+    for _ in range(_REPLAYS):
+        if verdict.decision is not Decision.INCONCLUSIVE:
+            break
         _on_all([*new.values(), *old.values()], lambda host: _replay(host, rows, settings.minimum_requests))
-        verdict = judge([*looks, _look(new, old, clock)], settings)
+        looks.append(_look(new, old, clock))
+        verdict = judge(looks, settings)
     return verdict
 
 

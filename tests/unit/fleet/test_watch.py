@@ -30,12 +30,14 @@ class Service:
     """Shares of all requests."""
     requests: float = 0.0
     readable: bool = True
+    counted: float = 1.0
+    """Of what it is asked, the share that its metrics tell of."""
     asked: list[object] = field(default_factory=list)
 
     def respond(self, path: str, body: object) -> tuple[int, bytes]:
         if path == "/predict":
             self.asked.append(body)
-            self.requests += 1
+            self.requests += self.counted
             return 200, b"{}"
         return (200, self.metrics().encode()) if self.readable else (503, b"")
 
@@ -84,12 +86,13 @@ def services() -> Iterator[dict[str, Service]]:
 
 
 def bake(
-    services: Mapping[str, Service], per_second: float = 50, ssh: list[str] = HERE
+    services: Mapping[str, Service], per_second: float = 50, ssh: list[str] = HERE, least: int = 1200
 ) -> tuple[Verdict, float]:
     hosts = {name: Watched(ssh, service.server.url) for name, service in services.items()}
     time = Time(services, per_second)
+    settings = BAKE.model_copy(update={"minimum_requests": least})
     new, old = {"a": hosts["a"]}, {name: hosts[name] for name in ("b", "c")}
-    verdict = watch.bake(new, old, BAKE, ROWS, clock=lambda: time.now, sleep=time.sleep)
+    verdict = watch.bake(new, old, settings, ROWS, clock=lambda: time.now, sleep=time.sleep)
     return verdict, time.now
 
 
@@ -119,6 +122,20 @@ def test_without_traffic_all_are_asked_the_same_rows_and_that_decides(services: 
     verdict, seconds = bake(services, per_second=0)
     assert (verdict.decision, seconds) == (Decision.PROMOTE, 60)
     assert [service.asked for service in services.values()] == [ROWS * 600] * 3
+
+
+def test_where_not_all_that_was_asked_has_counted_it_is_asked_again(services: dict[str, Service]) -> None:
+    services["a"].counted = 0.5
+    verdict, _ = bake(services, per_second=0, least=200)
+    assert verdict.decision is Decision.PROMOTE
+    assert [len(service.asked) for service in services.values()] == [400] * 3
+
+
+def test_what_cannot_be_decided_is_not_asked_for_ever(services: dict[str, Service]) -> None:
+    services["a"].counted = 0.1
+    verdict, _ = bake(services, per_second=0, least=200)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert [len(service.asked) for service in services.values()] == [600] * 3
 
 
 def test_without_traffic_a_release_that_decides_otherwise_is_stopped(services: dict[str, Service]) -> None:
