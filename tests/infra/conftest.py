@@ -111,6 +111,15 @@ def account() -> ModuleType:
     return loaded("ansible.module_utils.model_server_host", ROLE / "module_utils" / "model_server_host.py")
 
 
+@pytest.fixture(scope="session")
+def slots(account: ModuleType) -> ModuleType:
+    """What modules share that start, tell and end slots."""
+    del account
+    name = "model_server_supervisord"
+    loaded(f"ansible.module_utils.{name}", ROLE / "module_utils" / f"{name}.py")
+    return loaded("ansible.module_utils.model_server_slots", ROLE / "module_utils" / "model_server_slots.py")
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A folder with nothing installed yet; the module changes the working directory, which is put back."""

@@ -105,7 +105,7 @@ def test_before_the_first_rollout_nothing_is_deployed(yard: Yard) -> None:
 def test_a_first_deploy_goes_through_the_fleet_the_gatekeeper_first(yard: Yard) -> None:
     out = yard.does("deploy", ENVIRONMENT, "v1.0.0")
     batches = [
-        line.split()[1] for line in out.splitlines() if line.startswith("rollout") and "verify" in line
+        line.split()[1] for line in out.splitlines() if line.startswith("rollout") and "activate" in line
     ]
     assert batches == ["model-1", "model-2", "model-3"]
     assert "57 rows equal offline" in out

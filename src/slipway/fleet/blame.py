@@ -7,8 +7,8 @@ from slipway.fleet.change import UnfinishedError
 from slipway.fleet.playbook import TaskFailed
 from slipway.release.objects import SpoiltError
 
-OWN_TASKS = ("Start the slot's process, and wait until it is ready", "Ask the slot its golden rows")
-"""Tasks of the role that run the release. Another one that fails, fails by the host or by what lies between."""
+OWN_STEPS = ("Start the slot's process, and wait until it is ready", "Ask the slot its golden rows")
+"""Steps of the role that run the release. Another one that fails, fails by the host or by what lies between."""
 _FULL = "no space left on device"
 
 
@@ -27,7 +27,7 @@ def own_fault(error: SlipwayError, gatekeeper: str) -> str:
     if isinstance(error, UnfinishedError) or cause is None or _FULL in str(cause).lower():
         return ""
     if isinstance(cause, TaskFailed):
-        started = any(task in str(cause) for task in OWN_TASKS)
+        started = any(step in str(cause) for step in OWN_STEPS)
         return str(cause) if started and cause.host == gatekeeper and not cause.unreachable else ""
     unreachable = isinstance(cause.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
     if isinstance(cause, Refused) and not isinstance(cause, Corrupt | SpoiltError) and not unreachable:

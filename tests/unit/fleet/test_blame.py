@@ -1,7 +1,6 @@
 """Which failures put a release into quarantine, and that nothing rolls out what is there."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import Corrupt, MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import report, rollout
-from slipway.fleet.blame import OWN_TASKS, own_fault
+from slipway.fleet.blame import OWN_STEPS, own_fault
 from slipway.fleet.change import UnfinishedError
 from slipway.fleet.context import Context
 from slipway.fleet.playbook import TaskFailed
@@ -23,8 +22,8 @@ from slipway.release.objects import SpoiltError
 
 __all__ = ["ready"]
 
-ROLE = Path(__file__).parents[3] / "ansible/roles/model_server/tasks"
-START, GOLDEN = OWN_TASKS
+ROLE = Path(__file__).parents[3] / "ansible/roles/model_server"
+START, GOLDEN = OWN_STEPS
 NEVER_READY = f"{START}: it is not ready after 20 s: still loading"
 BAD = ReleaseName.parse("v1.1.0", "wear")
 
@@ -41,10 +40,9 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
-@pytest.mark.parametrize("task", OWN_TASKS)
-def test_the_role_has_the_tasks_that_run_a_release(task: str) -> None:
-    texts = "".join(file.read_text() for file in ROLE.rglob("*.yml"))
-    assert re.search(rf"- name: {re.escape(task)}$", texts, re.MULTILINE)
+@pytest.mark.parametrize("step", OWN_STEPS)
+def test_the_role_has_the_steps_that_run_a_release(step: str) -> None:
+    assert f'= "{step}"' in (ROLE / "module_utils" / "model_server_slots.py").read_text()
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_command_line_names_inventories_variables_and_playbook(
             start("model_server : Fetch the bundle", f"{TASKS}/install.yml:12"),
             Step("install", "Fetch the bundle"),
         ),
-        (start("model_server : Start", f"{TASKS}/supervisord/start.yml:2"), Step("", "Start")),
+        (start("model_server : Start", f"{TASKS}/supervisord/configure.yml:2"), Step("", "Start")),
         (start("Say hello", "/repo/ansible/playbooks/rollout.yml:7"), Step("", "Say hello")),
         (OK, None),
         (FAILED, None),

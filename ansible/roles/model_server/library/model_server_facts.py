@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -18,6 +17,7 @@ from ansible.module_utils.model_server_host import (
     PARTIAL,
     SLOTS,
     WRITTEN,
+    alone,
     asked,
     live_slot,
     logged,
@@ -75,7 +75,6 @@ live_slot: {description: blue or green; empty before the first roll-out., type: 
 target_slot: {description: The slot for the release that is wanted., type: str, returned: always}
 target_serves: {description: Whether the process of that slot serves it already., type: bool, returned: always}
 target_open: {description: Whether that process answers at the front door., type: bool, returned: always}
-target_failed: {description: Whether the service manager starts it no more, or has counted failures., type: bool, returned: always}
 folders_missing: {description: Folders that the role needs and that are not there., type: list, returned: always}
 owners: {description: Whose the folders are that the service writes to; empty where there is none., type: dict, returned: always}
 manager_runs: {description: Whether the service manager runs., type: bool, returned: always}
@@ -87,8 +86,6 @@ strangers: {description: What lies beside those files and was not written by a r
 release_installed: {description: Whether the release is on the host and whole., type: bool, returned: always}
 release_damaged: {description: Whether it is there but not whole., type: bool, returned: always}
 runtime_installed: {description: Whether its runtime is., type: bool, returned: always}
-shadowed: {description: Whether the live slot is told to ask another one the same., type: bool, returned: always}
-now: {description: The host's own time., type: str, returned: always}
 superfluous: {description: Folders that nothing goes back to., type: list, returned: always}
 free_bytes: {description: Free space under home., type: int, returned: always}
 problems: {description: Why the host cannot serve the release., type: list, returned: always}
@@ -212,7 +209,6 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "target_slot": target,
         "target_serves": bool(served) and all(served.get(key) == value for key, value in wanted.items()),
         "target_open": runs and stays and asked(home, target, "/readyz").get("live") is True,
-        "target_failed": managed.failed(target),
         "folders_missing": [str(home / name) for name in FOLDERS if not (home / name).is_dir()],
         "owners": {name: owner(home / name) for name in OWNED},
         "manager_runs": runs,
@@ -224,8 +220,6 @@ def observe(home: Path, wanted: dict, keep: int, manager: str = "supervisord") -
         "release_installed": installed,
         "release_damaged": release.exists() and not installed,
         "runtime_installed": runtime_installed,
-        "shadowed": (home / "run" / "shadow.json").exists(),
-        "now": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC",
         "superfluous": superfluous(home, wanted, logged(home), keep),
         "free_bytes": shutil.disk_usage(existing(home)).free,
     }
@@ -283,7 +277,8 @@ def main() -> None:
         found = wrong(home, said, given["address"], given["port"])
         module.exit_json(changed=False, report=said, wrong=found)
     wanted, manager = given["release"], given["manager"]
-    found = observe(home, wanted, given["keep"], manager)
+    with alone(home):
+        found = observe(home, wanted, given["keep"], manager)
     found["problems"] = problems(
         home, wanted, given["address"], given["port"], given["python"], manager, given["machine"]
     )

@@ -16,9 +16,15 @@ import re
 import socket
 import subprocess
 import tarfile
+import time
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNITS = Path("/etc/systemd/system")
 BASELINE = Path("/etc/slipway/baseline")  # which the role host_baseline writes
@@ -27,6 +33,8 @@ WRITTEN = "configuration.json"
 """In the environment's folder: digests of what the last roll-out wrote for the service manager, by name."""
 PARTIAL = ".partial"
 """Ends the name of a folder that is being filled."""
+ALONE_SECONDS = 90
+PAUSE_SECONDS = 0.02
 
 
 def record(folder: Path) -> dict:
@@ -159,6 +167,31 @@ def serves(announcement: Path) -> bool:
     return False
 
 
+@contextmanager
+def alone(home: Path, seconds: float = ALONE_SECONDS) -> Iterator[None]:
+    """Wait for what changes slots here, and let nothing else do so meanwhile.
+
+    A step that has begun goes on where its command is lost, and holds no lock of the fleet then. Who hangs for longer than
+    `seconds` is not waited for.
+    """
+    until = time.monotonic() + seconds
+    with ExitStack() as stack:
+        if home.is_dir():
+            folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, folder)
+            while not _locked(folder) and time.monotonic() < until:
+                time.sleep(PAUSE_SECONDS)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Supervisord:
     """The supervisord of an environment's folder."""
 
@@ -194,10 +227,6 @@ class Supervisord:
     def enabled(self) -> bool:
         """Always: nothing starts it with the machine but a person."""
         return True
-
-    def failed(self, _: str) -> bool:
-        """Never: it counts no failures."""
-        return False
 
     def orphaned(self) -> bool:
         """Whether a process still serves that it has left behind when it was killed."""
@@ -237,11 +266,6 @@ class Systemd:
         """Whether it does so with the machine."""
         return set(self._asked("is-enabled").values()) == {"enabled"}
 
-    def failed(self, slot: str) -> bool:
-        """Whether a slot has died: then it may start it no more, until it is told to forget that."""
-        done = self._show(slot)
-        return done.get("ActiveState") == "failed" or done.get("NRestarts", "0") != "0"
-
     def orphaned(self) -> bool:
         """Never: no process of a unit outlives systemd."""
         return False
@@ -256,15 +280,6 @@ class Systemd:
             if state != "enabled"
         ]
         return [*stopped, *late]
-
-    def _show(self, slot: str) -> dict[str, str]:
-        """What systemd knows of a slot's unit; nothing where there is no systemd."""
-        command = ["systemctl", "show", "--property=ActiveState,NRestarts", f"slipway@{slot}.service"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError:
-            return {}
-        return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
     def _asked(self, verb: str) -> dict[str, str]:
         """What systemd says of each unit."""

@@ -1,0 +1,168 @@
+"""The module that lets a slot take over, with a process that opens its front door when it is told to."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.infra.role import ROLE, WANTED, Home, Process, loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+LINE = {**WANTED, "action": "deploy", "by": "ada", "at": "2026-01-01T00:00:00Z"}
+
+
+@pytest.fixture(scope="session")
+def module(slots: ModuleType) -> ModuleType:
+    """The module."""
+    del slots
+    return loaded("model_server_swap", ROLE / "library" / "model_server_swap.py")
+
+
+@pytest.fixture
+def led(home: Home, process: Process) -> Iterator[list[str]]:
+    """Green serves v1.1.0, but not at the front door before it is told; where `live` led whenever it was."""
+    home.release("v1.0.0")
+    home.release("v1.1.0")
+    home.live("blue", "v1.0.0")
+    home.log("v1.0.0")
+    led: list[str] = []
+
+    def look(_signal: int, _frame: Any) -> None:
+        led.append(str((home.folder / "live").readlink()))
+        process.says({"/readyz": {"live": True}, "/metadata": {"release": "v1.1.0"}})
+
+    before = signal.signal(signal.SIGUSR1, look)
+    process.says({"/readyz": {"live": False}, "/metadata": {"release": "v1.0.0"}})
+    home.announce("green", process.port)
+    yield led
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture
+def swap(module: ModuleType, home: Home, process: Process) -> Callable[..., list[str]]:
+    """Swaps to green, which serves already."""
+
+    def does(**changed: Any) -> list[str]:
+        given = {"manager": "supervisord", "slot": "green", "serves": True, "line": LINE, "seconds": 5, "url": f"http://127.0.0.1:{process.port}"}  # fmt: skip
+        done: list[str] = module.swap(home.folder, given | changed)
+        return done
+
+    return does
+
+
+def test_live_leads_to_the_slot_before_its_process_is_told(
+    swap: Callable[..., list[str]], account: ModuleType, home: Home, led: list[str]
+) -> None:
+    assert swap() == ["slot linked", "live linked", "front door opened", "written down"]
+    assert led == ["slots/green"]
+    assert str((home.folder / "slots" / "green").readlink()) == "../releases/v1.1.0"
+    assert account.logged(home.folder) == ["v1.0.0", "v1.1.0"]
+    assert not list(home.folder.rglob(".*.new")), "nothing is left of the change"
+
+
+def test_what_is_live_is_left_alone(swap: Callable[..., list[str]], led: list[str]) -> None:
+    swap()
+    assert swap() == []
+    assert len(led) == 1
+
+
+def test_check_mode_says_the_same_and_changes_nothing(
+    module: ModuleType, swap: Callable[..., list[str]], home: Home, led: list[str]
+) -> None:
+    given = {"slot": "green", "serves": True, "line": LINE}
+    (home.folder / "run" / "shadow.json").touch()
+    said = module.would(home.folder, given)
+    assert led == []
+    assert str((home.folder / "live").readlink()) == "slots/blue"
+    assert swap() == said
+    assert module.would(home.folder, given) == []
+
+
+def test_a_process_that_does_not_open_the_door_is_an_error(
+    module: ModuleType,
+    swap: Callable[..., list[str]],
+    led: list[str],
+    account: ModuleType,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "OPEN_SECONDS", 0.1)
+    signal.signal(signal.SIGUSR1, lambda *_: led.append("told"))
+    with pytest.raises(
+        module.StepError, match=r"green is ready, but does not answer .* after 0.1 s"
+    ) as failed:
+        swap()
+    assert (failed.value.step, led) == ("Open the front door", ["told"])
+    assert account.logged(home.folder) == ["v1.0.0"]
+
+
+def test_a_slot_without_a_process_is_an_error(
+    module: ModuleType, swap: Callable[..., list[str]], home: Home, led: list[str]
+) -> None:
+    (home.folder / "run" / "green.json").unlink()
+    with pytest.raises(module.StepError, match="green has no process"):
+        swap()
+    assert led == []
+
+
+def test_another_release_at_the_front_door_is_an_error_and_is_not_written_down(
+    module: ModuleType,
+    swap: Callable[..., list[str]],
+    led: list[str],
+    account: ModuleType,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0)
+    with pytest.raises(module.StepError, match=r"by v1.2.0, but is answered by v1.1.0") as failed:
+        swap(line={**LINE, "release": "v1.2.0"})
+    assert (failed.value.step, len(led)) == ("Ask the front door which release it is", 1)
+    assert account.logged(home.folder) == ["v1.0.0"]
+
+
+def test_the_slot_before_may_answer_for_a_while(module: ModuleType, process: Process) -> None:
+    process.says({"/metadata": {"release": "v1.0.0"}})
+    swap = threading.Timer(0.2, lambda: process.says({"/metadata": {"release": "v1.1.0"}}))
+    swap.start()
+    assert module.proven(f"http://127.0.0.1:{process.port}", "v1.1.0", 5) == "v1.1.0"
+    swap.join()
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"/metadata": {"release": "v1.0.0"}}, "v1.0.0"),
+        ({}, r"nothing of Slipway's \(HTTP Error 404: Not Found\)"),
+        ({"/metadata": []}, r"nothing of Slipway's \(.*\)"),
+    ],
+    ids=["another release", "another program", "other JSON"],
+)
+def test_what_answers_instead_is_told(
+    module: ModuleType, process: Process, answers: dict[str, object], said: str
+) -> None:
+    process.says(answers)
+    found = module.proven(f"http://127.0.0.1:{process.port}", "v1.1.0", 0)
+    assert re.fullmatch(said, found)
+
+
+def test_a_line_is_a_line_of_its_own(module: ModuleType, account: ModuleType, home: Home) -> None:
+    log = home.folder / "releases.jsonl"
+    module.append(log, {**LINE, "release": "v1.0.0"})
+    with log.open("a") as file:
+        file.write('{"release": "v1.')  # as a crash leaves it
+    module.append(log, LINE)
+    assert account.logged(home.folder) == ["v1.0.0", "v1.1.0"]
+    assert json.loads(log.read_text().splitlines()[-1]) == LINE
+
+
+def test_others_may_read_the_log(module: ModuleType, tmp_path: Path) -> None:
+    module.append(tmp_path / "releases.jsonl", LINE)
+    assert (tmp_path / "releases.jsonl").stat().st_mode & 0o777 == 0o644
