@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,7 @@ class Result(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench swaps", description=__doc__)
     parser.add_argument("--cycles", type=int, default=3, help="swaps and roll-backs of each way")
+    parser.add_argument("--alone", action="store_true", help="Slipway only, as for a thousand cycles")
     parser.add_argument("--growth", action="store_true", help="how a deploy's time grows with the hosts, too")
     given = parser.parse_args(arguments)
     names = [*HOSTS, *growth.MORE_HOSTS] if given.growth else HOSTS
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         try:
             site = Site(Path(folder), labs.up(name, names, Process.current()))
-            results = site.compare(given.cycles)
+            results = site.compare(given.cycles, 1 if given.alone else None)
             grown = growth.measure(site.yard) if given.growth else []
         finally:
             labs.down(name)
@@ -97,13 +99,13 @@ class Site:
         found = pd.read_parquet(self.yard.root / "data" / "validation.parquet")
         self._rows = stage.rows(found, settings.contract)
 
-    def compare(self, cycles: int) -> list[Result]:
-        """Each way in its turn: at rest, then to and fro."""
+    def compare(self, cycles: int, ways: int | None = None) -> list[Result]:
+        """Each way in its turn, or the first so many: at rest, then to and fro."""
         # So that runtime and both releases are there, as they are later.
         does(self.yard, "deploy", ENVIRONMENT, NEW)
         does(self.yard, "deploy", ENVIRONMENT, OLD)
         with controls(self._folder) as folder:
-            return [self._measure(way, cycles) for way in self._ways(folder)]
+            return [self._measure(way, cycles) for way in islice(self._ways(folder), ways)]
 
     def _ways(self, folder: Path) -> Iterator[Way]:
         yard = self.yard

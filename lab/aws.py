@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -57,12 +58,14 @@ class Aws(NamedTuple):
             "no_proxy": unproxied,
         }
 
-    def down(self, bucket: str) -> None:
-        """Let a bucket answer nothing but 503."""
+    @contextlib.contextmanager
+    def without(self, bucket: str) -> Iterator[None]:
+        """Let a bucket answer nothing but 503 for as long as the context lasts."""
         self._tell(f"down {bucket}")
-
-    def up(self, bucket: str) -> None:
-        self._tell(f"up {bucket}")
+        try:
+            yield
+        finally:
+            self._tell(f"up {bucket}")
 
     def client(self, service: str) -> Any:
         import boto3  # noqa: PLC0415 - `lab.needs` runs where nothing is installed

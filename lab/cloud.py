@@ -7,6 +7,7 @@ load balancer are weights and states of HAProxy's servers.
 
 from __future__ import annotations
 
+import csv
 import json
 import socket
 import threading
@@ -147,14 +148,30 @@ class Cloud:
         if played.code:
             raise LabError(f"the balancer cannot be set up: {played.failed or played.output}")
 
+    def machine(self, name: str) -> Instance:
+        """The machine that is a host."""
+        return self._known[name]
+
+    def given(self) -> dict[str, int]:
+        """How many requests HAProxy has given to each host so far."""
+        rows = csv.DictReader(self._ask("show stat").removeprefix("# ").splitlines())
+        return {
+            row["svname"]: int(row["stot"])
+            for row in rows
+            if row["pxname"] == "hosts" and row["svname"] != "BACKEND"
+        }
+
     def _tell(self, command: str) -> None:
-        """Give HAProxy a command by the socket that it has on its host."""
+        if said := self._ask(command):
+            raise LabError(f"HAProxy does not do {command!r}: {said}")
+
+    def _ask(self, command: str) -> str:
+        """What HAProxy says to a command, by the socket that it has on its host."""
         place = self._lab.hosts[BALANCER].place("run/haproxy/admin.sock")
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(place))
             connection.sendall(f"{command}\n".encode())
-            if said := connection.makefile().read().strip():
-                raise LabError(f"HAProxy does not do {command!r}: {said}")
+            return connection.makefile().read().strip()
 
 
 def instances(ec2: Any) -> list[Instance]:

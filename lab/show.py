@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,10 @@ _ROLLOUT = """\
 bake: {seconds: 10, look_seconds: 1, minimum_requests: 300, limits: {memory: null, p50: 1000, p99: 1000, positives: 0.1, score: 0.2}}
 """
 _BAD, _SOUND = 4, 0
+_COUNT_SECONDS = 3
+_FOLLOW_SECONDS = 5
+"""The lab's balancer follows that of the cloud, which it asks once a second."""
+_RETURN_SECONDS = 60
 
 
 class Chapter(NamedTuple):
@@ -77,9 +82,45 @@ def _chapters(site: Site) -> Sequence[Chapter]:
     told.append(_chapter(site, "a canary, a bake, and the rest", [*deploy, better], _SOUND))
     _set(site, "decision_threshold: ", "decision_threshold: 0.02  # was ")
     bad = _release(site, "Call almost everybody ill")
+    site.aws.client("cloudwatch").set_alarm_state(
+        AlarmName=f"{sites.ENVIRONMENT}-slow", StateValue="ALARM", StateReason="so that the deploy warns"
+    )
     told.append(_chapter(site, "a bad release, caught by the bake", [*deploy, bad], _BAD))
-    told.append(_chapter(site, "a roll-back", [*back], _SOUND))
+    with site.aws.without(sites.STATES):
+        told.append(_chapter(site, "a roll-back, while Terraform's state is out of reach", [*back], _SOUND))
+    drain = ("aws", "elbv2", "deregister-targets", "model-2")
+    told.append(
+        _chapter(site, "a host, drained and put back", drain, _SOUND, lambda: _drain(site, "model-2"))
+    )
     return told
+
+
+def _drain(site: Site, host: str) -> int:
+    """Take a host out of its target group, and put it back; 0 where its requests went to the others meanwhile."""
+    elb, machine = site.aws.client("elbv2"), site.cloud.machine(host)
+    ((group, target),) = [
+        (group["TargetGroupArn"], health["Target"])
+        for group in elb.describe_target_groups()["TargetGroups"]
+        for health in elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+        if health["Target"]["Id"] == machine.id
+    ]  # fmt: skip
+    _say(f"  before   {_requests(site)}")
+    elb.deregister_targets(TargetGroupArn=group, Targets=[target])
+    time.sleep(_FOLLOW_SECONDS)
+    _say(f"  drained  {(drained := _requests(site))}")
+    elb.register_targets(TargetGroupArn=group, Targets=[target])
+    until = time.monotonic() + _RETURN_SECONDS
+    while not (back := _requests(site))[host] and time.monotonic() < until:
+        pass
+    _say(f"  back     {back}")
+    return 0 if not drained.pop(host) and all(drained.values()) and back[host] else 1
+
+
+def _requests(site: Site) -> dict[str, int]:
+    """How many requests each host is given in some seconds."""
+    before = site.cloud.given()
+    time.sleep(_COUNT_SECONDS)
+    return {name: count - before.get(name, 0) for name, count in site.cloud.given().items()}
 
 
 def _set(site: Site, old: str, new: str) -> None:
@@ -104,25 +145,32 @@ def _release(site: Site, message: str | None = None) -> str:
     return site.does("slipway", "release").partition("@")[2].partition(":")[0]
 
 
-def _chapter(site: Site, title: str, command: Sequence[str], expected: int, *, load: bool = True) -> Chapter:
+def _chapter(
+    site: Site,
+    title: str,
+    command: Sequence[str],
+    expected: int,
+    act: Callable[[], int] | None = None,
+    *,
+    load: bool = True,
+) -> Chapter:
+    """Run a command, or what stands for it, under load."""
     from tests.local.load import Load  # noqa: PLC0415 - needs what `lab.needs` must do without
 
     _say(f"\n{title}\n$ {' '.join(command)}")
-    began = time.monotonic()
-    if load:
-        with Load(80, _rows(site), str(sites.DOOR)) as made:
-            code = _shown(site, command)
-            ended = time.monotonic()
+    asked, failed, releases, slowest = 0, 0, list[str](), 0.0
+    with Load(80, _rows(site), str(sites.DOOR)) if load else contextlib.nullcontext() as made:
+        began = time.monotonic()
+        code = act() if act else _shown(site, command)
+        seconds = time.monotonic() - began
+    if made:
         asked, failed, releases = len(made.requests), len(made.failed), made.releases
         slowest = max(request.ended - request.started for request in made.requests) * 1000
-    else:
-        code, ended = _shown(site, command), time.monotonic()
-        asked, failed, releases, slowest = 0, 0, [], 0.0
     git = site.does(
         "git", "for-each-ref", "--count=1", "--sort=-taggerdate", "--format=%(subject)", "refs/tags/*#*"
     )
     return Chapter(
-        title, " ".join(command), code, expected, ended - began, asked, failed, slowest, " ".join(releases), git.strip()
+        title, " ".join(command), code, expected, seconds, asked, failed, slowest, " ".join(releases), git.strip()
     )  # fmt: skip
 
 

@@ -117,12 +117,8 @@ def test_a_state_that_cannot_be_read_is_not_an_empty_one(
     root: terraform.Terraform, aws: Aws, state_bucket: str
 ) -> None:
     assert not root.applied
-    aws.down(state_bucket)
-    try:
-        with pytest.raises(MachineError, match="terraform output failed"):
-            assert root.applied
-    finally:
-        aws.up(state_bucket)
+    with aws.without(state_bucket), pytest.raises(MachineError, match="terraform output failed"):
+        assert root.applied
 
 
 def test_a_root_is_prepared_for_one_bucket(
@@ -215,8 +211,7 @@ def test_a_state_that_could_not_be_written_is_kept_and_pushed_before_the_next_pl
     main.write_text(main.read_text().replace("max_retries  = 4", "max_retries  = 2"))
     root.init()
     slipway = begun(environment, terraform_binary)
-    aws.down(state_bucket)
-    try:
+    with aws.without(state_bucket):
         (environment.terraform_root / "wait").unlink()
         said = slipway.communicate(timeout=120)[1]
         assert f"  next: mend that, and keep {left}: the same command again pushes it first\n" in said
@@ -224,8 +219,6 @@ def test_a_state_that_could_not_be_written_is_kept_and_pushed_before_the_next_pl
         with pytest.raises(MachineError):
             root.plan()
         assert left.is_file(), "a state that could not be pushed is kept"
-    finally:
-        aws.up(state_bucket)
     # The lock could not be freed either.
     with pytest.raises(Locked) as caught:
         root.plan()

@@ -15,7 +15,8 @@ CHAPTERS = {
     "a first release, on new machines": "Deploy v1.0.0 to production",
     "a canary, a bake, and the rest": "Deploy v1.1.0 to production",
     "a bad release, caught by the bake": "Abort v1.1.0 to production",
-    "a roll-back": "Rollback v1.0.0 to production",
+    "a roll-back, while Terraform's state is out of reach": "Rollback v1.0.0 to production",
+    "a host, drained and put back": "Rollback v1.0.0 to production",
 }
 
 
@@ -36,6 +37,9 @@ def test_the_story_of_production_is_told_and_nothing_is_left_of_it() -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     rows = [re.split(r" {2,}", line) for line in told.stdout.splitlines() if line.startswith("ok ")]
     assert {row[1]: row[-1] for row in rows} == CHAPTERS
+    _, caught, back, _ = told.stdout.split("\n$ ")[2:]
+    assert "alarm      production-slow" in caught, "a deploy warns of an alarm that fires"
+    assert "alarm " not in back, "a roll-back does not wait for it"
     assert "verdict        in order" in told.stdout
     assert "cloud          model-1 i-" in told.stdout
     links = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout

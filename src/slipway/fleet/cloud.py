@@ -34,8 +34,7 @@ def machines(environment: Environment) -> dict[str, Machine] | None:
     Raises:
         MachineError: The cloud does not answer, or not to us.
     """
-    inventory = environment.repository.root / "ansible" / "inventory" / environment.name / "aws_ec2.yml"
-    if not inventory.is_file():
+    if not (inventory := environment.cloud_inventory):
         return None
     program = Path(sys.executable).parent / "ansible-inventory"
     given = {**playbook.settings(environment), **_STRICT}

@@ -77,6 +77,12 @@ class Environment(NamedTuple):
         return self.name == "local"
 
     @property
+    def cloud_inventory(self) -> Path | None:
+        """What tells Ansible which machines the cloud has; None where the environment is in none."""
+        file = self.repository.root / "ansible" / "inventory" / self.name / "aws_ec2.yml"
+        return file if file.is_file() else None
+
+    @property
     def folder(self) -> Path:
         return self.repository.root / STATE_FOLDER / self.name
 

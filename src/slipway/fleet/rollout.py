@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from slipway.errors import SlipwayError
-from slipway.fleet import infrastructure, playbook, session, team
+from slipway.errors import MachineError, SlipwayError
+from slipway.fleet import alarms, infrastructure, playbook, session, team
 from slipway.fleet.blame import own_fault
 from slipway.fleet.change import Change, Outcome, UnfinishedError
 from slipway.fleet.context import Context
@@ -91,6 +91,8 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
     if wanted.name:
         quarantine.refuse(context.environment.repository, wanted.name)
     change = Change(opened, wanted)
+    if wanted.action == "deploy":
+        _warn_of_alarms(context)
     if wanted.name is None:
         outcome = change.make()
         _say_what_git_wants(context)
@@ -106,6 +108,15 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
         if change.old and not isinstance(error, UnfinishedError):
             _declare(context, Wanted(change.old, None, "abort").name, "abort")
         raise
+
+
+def _warn_of_alarms(context: Context) -> None:
+    """Say what fires already: it is no fault of the release, and may be a reason to wait."""
+    try:
+        for name, what in alarms.firing(context.environment).items():
+            context.progress.say("alarm", name, f"fires already: {what}")
+    except MachineError as error:
+        context.progress.say("alarm", "unknown", str(error))
 
 
 def _quarantine(context: Context, name: ReleaseName, reason: str) -> None:
