@@ -82,7 +82,7 @@ class Change:
             RolledBack: It failed, and what was live before is again.
             Refused: It failed its acceptance test, and there was nothing before.
         """
-        fleet = infrastructure.provide(self._context, self._wanted.action)
+        fleet = infrastructure.provide(self._context, self._wanted.action, self._session.fleet)
         changed = self._provision(fleet) if self._wanted.action == "deploy" else 0
         changed += self._roll_out(fleet)
         result = None

@@ -15,12 +15,19 @@ from slipway.fleet.environment import STATE_FOLDER, Fleet, inventory
 from slipway.fleet.terraform import Terraform
 
 
-def provide(context: Context, action: str) -> Fleet:
+def provide(context: Context, action: str, known: Fleet | None) -> Fleet:
     """Apply Terraform; going back changes no machines, so it only reads what was put out.
+
+    Args:
+        context: The command.
+        action: What it does, as `deploy`.
+        known: The machines as they were when it began, where they have been asked for: going back does not ask again.
 
     Raises:
         MachineError: Terraform fails.
     """
+    if known and action != "deploy":
+        return known
     progress, terraform_root = context.progress, root(context)
     progress.begin("provision", "terraform")
     if action != "deploy":

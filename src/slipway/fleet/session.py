@@ -17,6 +17,8 @@ class Session(NamedTuple):
     """An environment that nobody else changes meanwhile."""
 
     context: Context
+    fleet: Fleet | None
+    """Its machines when it began; None on this machine, which is not asked for them, and where nothing is provisioned."""
     held: tuple[int, ...]
     """The descriptors of the locks, here and on the hosts, for programs that work on the environment."""
     reports: dict[str, Report]
@@ -41,7 +43,7 @@ def opened(context: Context, on_unread: Callable[[str], None] | None = None) -> 
     with context.locked() as held:
         fleet = None if context.environment.is_here else infrastructure.known(context, on_unread)
         if fleet is None:
-            yield Session(context, (held,), *collect(context, None, (held,)), list)
+            yield Session(context, None, (held,), *collect(context, None, (held,)), list)
             return
         owner = lock.owner(context.command, getpass.getuser(), os.getpid(), context.now())
         hosts = {name: context.environment.ssh(fleet.hosts[name]) for name in sorted(fleet.hosts)}
@@ -54,7 +56,7 @@ def opened(context: Context, on_unread: Callable[[str], None] | None = None) -> 
                 on = ", ".join(name for name, dead in holding.dead.items() if dead == who)
                 context.progress.say("lock", on, f"taken over from a command that never ended: {who}")
             # What SSH itself says of a host is more than what Ansible makes of it.
-            yield Session(context, locks, reports, lost | holding.lost, holding.ended)
+            yield Session(context, fleet, locks, reports, lost | holding.lost, holding.ended)
 
 
 def lock_file(fleet: Fleet) -> str:

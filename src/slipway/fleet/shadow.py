@@ -51,7 +51,7 @@ def shadow(context: Context, release: str | None, seconds: float) -> Outcome:
     team.learn(context)
     with session.opened(context) as opened:
         wanted = released(context, release) if release else candidate(context, opened.reports)
-        fleet = _fleet(context)
+        fleet = _fleet(opened)
         name = min(fleet.hosts)
         _refuse_what_cannot_be(opened, wanted, name)
         variables = {
@@ -76,11 +76,12 @@ def shadow(context: Context, release: str | None, seconds: float) -> Outcome:
     return Outcome(wanted.record.release, name, verdict)
 
 
-def _fleet(context: Context) -> Fleet:
+def _fleet(opened: Session) -> Fleet:
+    context = opened.context
     if context.environment.is_here:
         return infrastructure.write_inventory(context, infrastructure.root(context).fleet())
-    if fleet := infrastructure.known(context):
-        return fleet
+    if opened.fleet:
+        return opened.fleet
     raise InputError(
         f"nothing is provisioned in {context.environment.name}, so nothing can be in a shadow there",
         next_command=f"slipway deploy {context.environment.name} RELEASE",

@@ -51,14 +51,23 @@ def test_who_goes_back_goes_on_with_the_hosts_of_last_time_and_is_told_since_whe
     (said,) = told
     assert re.search("bucket does not answer", said)
     assert said.endswith("; the hosts are those of 2026-05-28 20:26 UTC")
-    assert infrastructure.provide(unread, "rollback") == fleet
+    assert infrastructure.provide(unread, "rollback", None) == fleet
+
+
+def test_who_goes_back_does_not_ask_twice(unread: Context, terraform: Terraform) -> None:
+    fleet = infrastructure.known(unread, lambda _: None)
+    asked = len(terraform.calls)
+    assert infrastructure.provide(unread, "rollback", fleet) == fleet
+    assert len(terraform.calls) == asked
+    with pytest.raises(MachineError, match="bucket does not answer"):
+        infrastructure.provide(unread, "deploy", fleet)
 
 
 def test_who_deploys_does_not_go_on(unread: Context) -> None:
     with pytest.raises(MachineError, match="bucket does not answer"):
         infrastructure.known(unread)
     with pytest.raises(MachineError, match="bucket does not answer"):
-        infrastructure.provide(unread, "deploy")
+        infrastructure.provide(unread, "deploy", None)
 
 
 @pytest.mark.parametrize("known", [None, "", "{}"], ids=["nothing", "an empty file", "another file"])
@@ -72,4 +81,4 @@ def test_where_no_hosts_are_known_nobody_goes_on(
     with pytest.raises(MachineError, match="bucket does not answer"):
         infrastructure.known(staging, lambda _: None)
     with pytest.raises(MachineError, match="bucket does not answer"):
-        infrastructure.provide(staging, "rollback")
+        infrastructure.provide(staging, "rollback", None)
