@@ -157,11 +157,30 @@ def status(
 
 
 @app.command()
-def history(environment: EnvironmentName, *, as_json: AsJson = False) -> None:
+def history(
+    environment: EnvironmentName,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="WHEN", help="What was live then, and why: 2026-03-03T14:00 (UTC)."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """List what has been live, the latest first."""
-    from slipway.fleet import report, shown  # noqa: PLC0415
+    from slipway.fleet import past, report, shown  # noqa: PLC0415
 
+    when = past.instant(at) if at else None
     context = _context(environment, "slipway history", older=True)
+    if when:
+        moment = past.at(context, when)
+        if as_json:
+            _print_json(moment and {**moment.record.model_dump(), **_without_record(moment._asdict())})
+        elif moment:
+            _print_rows(shown.moment(moment))
+        else:
+            said = f"nothing was live on {environment} at {when.isoformat()}"
+            _stdout().print(said, highlight=False, soft_wrap=True)
+        return
     entries, barred = report.history(context), report.barred(context)
     if as_json:
         _print_json([{**entry.record.model_dump(), **_without_record(entry._asdict())} for entry in entries])

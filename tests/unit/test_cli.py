@@ -405,6 +405,36 @@ def test_history_as_json_holds_every_digest(slipway: Slipway, host: Host) -> Non
     assert (code, json.loads(out)) == (0, expected)
 
 
+@pytest.mark.usefixtures("serving")
+def test_history_at_a_moment_says_what_was_live_and_why(slipway: Slipway, host: Host) -> None:
+    code, out, errors = slipway("history", "local", "--at", "2026-06-01T12:00")
+    assert (code, errors) == (0, "")
+    record = host.record("v1.0.0")
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert rows == {
+        "release": "v1.0.0",
+        "since": "2026-06-01T12:00:00Z, deploy by ada",
+        "until": "now",
+        "why": "git has no such release any more",
+        "commit": record.commit,
+        "data": "not known: git has no commit of that bundle",
+        "bundle": record.bundle,
+        "runtime": record.runtime,
+    }
+    found = json.loads(slipway("history", "local", "--at", "2026-06-01T12:00", "--json").out)
+    assert (found["release"], found["until"], found["data"]) == ("v1.0.0", None, None)
+
+
+@pytest.mark.usefixtures("serving")
+def test_history_before_the_first_release_says_so(slipway: Slipway) -> None:
+    said = slipway("history", "local", "--at", "2026-01-01")
+    assert (said.code, said.out) == (0, "nothing was live on local at 2026-01-01T00:00:00+00:00\n")
+    assert json.loads(slipway("history", "local", "--at", "2026-01-01", "--json").out) is None
+    said = slipway("history", "local", "--at", "yesterday")
+    assert (said.code, said.out) == (1, "")
+    assert "'yesterday' is no time" in said.errors
+
+
 def test_history_of_nothing_is_empty(slipway: Slipway) -> None:
     assert json.loads(slipway("history", "local", "--json").out) == []
     said = slipway("history", "local")

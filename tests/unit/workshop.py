@@ -93,6 +93,7 @@ if sys.argv[1] == "package":
         "bundle": {"sha256": digest(bundle)},
         "contract": digest(contract),
         "files": {"model.onnx": digest(model)},
+        "inputs": {"data": digest(model)},
     }
     Path("manifest.json").write_text(json.dumps(manifest))
 else:

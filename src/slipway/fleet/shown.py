@@ -1,7 +1,8 @@
-"""What `status` says, for people: a name and a value for each line."""
+"""What `status` and `history --at` say, for people: a name and a value for each line."""
 
 from collections.abc import Mapping
 
+from slipway.fleet.past import Moment
 from slipway.fleet.report import HostStatus, Status
 
 
@@ -22,6 +23,21 @@ def rows(found: Status) -> dict[str, str]:
         "verdict": "; ".join(found.problems)
         or _in_order(desired, found.live.release if found.live else None),
         **_next(found),
+    }
+
+
+def moment(found: Moment) -> dict[str, str]:
+    """The lines of what was live at a moment."""
+    record = found.record
+    return {
+        "release": record.release,
+        "since": f"{found.since}, {found.action} by {found.by}",
+        "until": found.until or "now",
+        "why": found.why,
+        "commit": record.commit,
+        "data": found.data or "not known: git has no commit of that bundle",
+        "bundle": record.bundle,
+        "runtime": record.runtime,
     }
 
 

@@ -38,6 +38,8 @@ class Pins(NamedTuple):
     """By part: train, validation, baseline."""
     manifest: str
     """Path of the record that names the bundle's digests."""
+    data: str | None
+    """Digest of the data that it is made of; None where an older pipeline has not written it down."""
 
 
 def at(repository: Repository, revision: str, model: str) -> Pins:
@@ -128,4 +130,5 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         model=manifest["files"]["model.onnx"],
         metrics=record("metrics"),
         manifest=artefacts["manifest"]["path"],
+        data=manifest.get("inputs", {}).get("data"),
     )
