@@ -23,7 +23,7 @@ def production(tmp_path: Path) -> Environment:
     """An environment in a cloud."""
     inventory = tmp_path / "ansible" / "inventory" / "production"
     inventory.mkdir(parents=True)
-    (inventory / "aws_ec2.yml").touch()
+    (inventory / "aws_ec2.yml").write_text("plugin: amazon.aws.aws_ec2\nregions: [eu-central-1]\n")
     return Environment("production", Repository(tmp_path))
 
 
@@ -44,9 +44,12 @@ def fires(aws: Aws) -> Iterator[Callable[[str], None]]:
     client.delete_alarms(AlarmNames=made)
 
 
+@pytest.mark.parametrize("region", [None, "us-east-1"], ids=["no region", "another region"])
 def test_alarms_that_fire_are_told_and_others_are_not(
-    production: Environment, fires: Callable[..., None]
+    production: Environment, fires: Callable[..., None], monkeypatch: pytest.MonkeyPatch, region: str | None
 ) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, region) if region else monkeypatch.delenv(name)
     assert alarms.firing(production) == {}
     fires("production-slow")
     fires("production-model-1-busy", "OK")

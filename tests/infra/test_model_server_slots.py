@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,7 +76,7 @@ def test_systemd_is_asked_for_the_process_and_what_the_service_has_written_is_no
     slots: ModuleType, programs: Programs
 ) -> None:
     programs.say("systemctl", 'echo "Unit is not loaded." >&2; exit 1')
-    with pytest.raises(ProcessLookupError, match="Unit is not loaded"):
+    with pytest.raises(OSError, match="Unit is not loaded"):
         slots.Systemd(None).tell("green")
     assert programs.asked() == [f"systemctl kill --kill-whom=main --signal=USR1 {UNIT}"]
 
@@ -92,6 +91,40 @@ def test_only_what_runs_is_stopped(
     programs.say("systemctl", f'[ "$1" != show ] || echo {state}')
     assert slots.Systemd(None).stop("green") is stopped
     assert (f"systemctl stop --no-block {UNIT}" in programs.asked()) is stopped
+
+
+def test_a_slot_that_has_served_is_left_to_systemd_where_it_takes_too_long(
+    slots: ModuleType, programs: Programs
+) -> None:
+    programs.say("systemctl", '[ "$1" != start ] || { echo "because a timeout was exceeded" >&2; exit 1; }')
+    programs.say("journalctl", "")
+    with pytest.raises(slots.NotReadyError, match="it is not ready after 20 s"):
+        slots.Systemd(None).resume("green", 20)
+    assert not [line for line in programs.asked() if " stop " in line]
+
+
+def test_what_systemd_does_not_do_is_an_error(slots: ModuleType, programs: Programs) -> None:
+    programs.say("systemctl", '[ "$1" != stop ] || { echo "Connection timed out" >&2; exit 1; }; echo active')
+    with pytest.raises(OSError, match="Connection timed out"):
+        slots.Systemd(None).stop("green")
+    programs.say("systemctl", "exit 1")
+    with pytest.raises(OSError, match="systemctl show ends with 1"):
+        slots.Systemd(None).runs("green")
+
+
+def test_last_words_that_are_no_text_are_told_as_far_as_they_are(
+    slots: ModuleType, programs: Programs
+) -> None:
+    programs.say("systemctl", '[ "$1" != restart ] || exit 1')
+    programs.say("journalctl", "printf 'caf\\351\\n'")
+    with pytest.raises(slots.NotReadyError, match="it ended before it was ready: caf\ufffd"):
+        slots.Systemd(None).start("green", 20)
+
+
+def test_a_process_that_is_gone_is_not_told_though_it_has_left_its_id(slots: ModuleType, home: Home) -> None:
+    home.announce("green", 1)
+    with pytest.raises(ProcessLookupError, match="green has no process"):
+        slots.Supervisord(home.folder).tell("green")
 
 
 @pytest.mark.parametrize("manager", ["Supervisord", "Systemd"])
@@ -131,29 +164,34 @@ def test_what_a_killed_change_has_left_does_not_matter(slots: ModuleType, tmp_pa
     assert not slots.point(tmp_path / "live", "slots/green")
 
 
-def test_who_changes_slots_is_waited_for_but_not_for_ever(account: ModuleType, home: Home) -> None:
+def test_who_changes_slots_is_waited_for_but_not_for_ever(
+    account: ModuleType, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "LOOK_SECONDS", 0.1)
     seen: list[str] = []
 
-    def change(seconds: float, name: str) -> None:
-        with account.alone(home.folder, seconds):
-            seen.append(name)
+    def change() -> None:
+        with account.alone(home.folder, 60):
+            seen.append("waited")
 
     with account.alone(home.folder):
-        threads = [
-            threading.Thread(target=change, args=given) for given in ((60, "waits"), (0.1, "gives up"))
-        ]
-        for thread in threads:
-            thread.start()
-        threads[1].join()
-        time.sleep(0.1)
-        assert seen == ["gives up"]
-    threads[0].join()
-    assert seen == ["gives up", "waits"]
+        thread = threading.Thread(target=change)
+        thread.start()
+        with pytest.raises(TimeoutError, match="a step of another command"), account.alone(home.folder, 0.1):
+            pass
+        with account.settled(home.folder):
+            seen.append("looked")
+        assert seen == ["looked"]
+    thread.join()
+    assert seen == ["looked", "waited"]
+    assert (home.folder / ".step").stat().st_mode & 0o777 == 0o600
 
 
-def test_before_the_first_rollout_nobody_is_waited_for(account: ModuleType, tmp_path: Path) -> None:
-    with account.alone(tmp_path / "not there"):
-        pass
+def test_who_looks_leaves_nothing_behind(account: ModuleType, home: Home, tmp_path: Path) -> None:
+    for folder in (home.folder, tmp_path / "not there"):
+        with account.settled(folder), account.alone(folder, looking=True):
+            pass
+    assert not (home.folder / ".step").exists()
     assert not (tmp_path / "not there").exists()
 
 
@@ -180,3 +218,15 @@ def test_a_slot_is_brought_into_the_state_that_is_asked_for(
     else:
         assert module.bring(home.folder, told) is (given["state"] != "started")
     assert [line.split()[1] for line in programs.asked()] == asked
+
+
+@pytest.mark.parametrize(("state", "running", "changes"), [("started", "active", False), ("started", "failed", True), ("stopped", "active", True), ("stopped", "failed", False), ("told", "active", True)])  # fmt: skip
+def test_check_mode_says_what_would_change(
+    slots: ModuleType, programs: Programs, home: Home, monkeypatch: pytest.MonkeyPatch, state: str, running: str, changes: object
+) -> None:  # fmt: skip
+    del slots
+    monkeypatch.chdir(home.folder)
+    module = loaded("model_server_slot", ROLE / "library" / "model_server_slot.py")
+    programs.say("systemctl", f"echo {running}")
+    assert module.would(home.folder, {"manager": "systemd", "slot": "green", "state": state}) is changes
+    assert not [line for line in (programs.asked() if state != "told" else []) if " show " not in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import signal
@@ -27,7 +28,7 @@ def module(slots: ModuleType) -> ModuleType:
 
 
 @pytest.fixture
-def led(home: Home, process: Process) -> Iterator[list[str]]:
+def led(home: Home, process: Process, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Green serves v1.1.0, but not at the front door before it is told; where `live` led whenever it was."""
     home.release("v1.0.0")
     home.release("v1.1.0")
@@ -42,7 +43,10 @@ def led(home: Home, process: Process) -> Iterator[list[str]]:
     before = signal.signal(signal.SIGUSR1, look)
     process.says({"/readyz": {"live": False}, "/metadata": {"release": "v1.0.0"}})
     home.announce("green", process.port)
-    yield led
+    with (home.folder / "run" / "green.json").open() as announced:
+        fcntl.flock(announced, fcntl.LOCK_EX)  # as a process that serves
+        monkeypatch.chdir(home.folder)
+        yield led
     signal.signal(signal.SIGUSR1, before)
 
 
@@ -77,7 +81,7 @@ def test_what_is_live_is_left_alone(swap: Callable[..., list[str]], led: list[st
 def test_check_mode_says_the_same_and_changes_nothing(
     module: ModuleType, swap: Callable[..., list[str]], home: Home, led: list[str]
 ) -> None:
-    given = {"slot": "green", "serves": True, "line": LINE}
+    given = {"manager": "supervisord", "slot": "green", "serves": True, "line": LINE}
     (home.folder / "run" / "shadow.json").touch()
     said = module.would(home.folder, given)
     assert led == []
@@ -101,6 +105,7 @@ def test_a_process_that_does_not_open_the_door_is_an_error(
     ) as failed:
         swap()
     assert (failed.value.step, led) == ("Open the front door", ["told"])
+    assert str((home.folder / "live").readlink()) == "slots/blue", "it leads where it led before"
     assert account.logged(home.folder) == ["v1.0.0"]
 
 
@@ -125,7 +130,47 @@ def test_another_release_at_the_front_door_is_an_error_and_is_not_written_down(
     with pytest.raises(module.StepError, match=r"by v1.2.0, but is answered by v1.1.0") as failed:
         swap(line={**LINE, "release": "v1.2.0"})
     assert (failed.value.step, len(led)) == ("Ask the front door which release it is", 1)
+    assert str((home.folder / "live").readlink()) == "slots/blue"
     assert account.logged(home.folder) == ["v1.0.0"]
+
+
+def test_a_first_slot_that_fails_leaves_nothing_live(
+    module: ModuleType, swap: Callable[..., list[str]], home: Home, led: list[str]
+) -> None:
+    (home.folder / "live").unlink()
+    (home.folder / "run" / "green.json").unlink()
+    with pytest.raises(module.StepError):
+        swap()
+    assert led == []
+    assert not (home.folder / "live").is_symlink()
+
+
+def test_the_other_slot_is_told_to_end_when_this_one_has_answered(
+    module: ModuleType,
+    swap: Callable[..., list[str]],
+    process: Process,
+    led: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[object] = []
+
+    def stop(_: object, slot: str) -> bool:
+        seen.append((slot, process.answers["/metadata"], len(led)))
+        return True
+
+    monkeypatch.setattr(module.MANAGERS["supervisord"], "stop", stop)
+    assert "other slot stopped" in swap()
+    assert seen == [("blue", (200, b'{"release": "v1.1.0"}'), 1)]
+
+
+def test_a_link_that_cannot_be_made_is_a_failure_of_its_step(
+    module: ModuleType, swap: Callable[..., list[str]], home: Home, led: list[str]
+) -> None:
+    (home.folder / "slots" / "green").mkdir()
+    with pytest.raises(module.StepError) as failed:
+        swap()
+    assert failed.value.step == "Link the slot to the release"
+    assert led == []
 
 
 def test_the_slot_before_may_answer_for_a_while(module: ModuleType, process: Process) -> None:

@@ -1,5 +1,9 @@
 """Alarms of an environment that fire: who deploys is told; going back is never held up, so it does not ask."""
 
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
 from slipway.errors import MachineError
 from slipway.fleet.environment import Environment
 
@@ -15,7 +19,7 @@ def firing(environment: Environment) -> dict[str, str]:
     Raises:
         MachineError: The cloud does not answer, or not to us.
     """
-    if not environment.cloud_inventory:
+    if not (inventory := environment.cloud_inventory):
         return {}
     import boto3  # noqa: PLC0415 - takes half a second to import
     from botocore.config import Config  # noqa: PLC0415
@@ -25,7 +29,8 @@ def firing(environment: Environment) -> dict[str, str]:
         connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 2}
     )
     try:
-        pages = boto3.client("cloudwatch", config=patience).get_paginator("describe_alarms")
+        client = boto3.client("cloudwatch", region_name=_region(inventory), config=patience)
+        pages = client.get_paginator("describe_alarms")
         found = [
             alarm
             for page in pages.paginate(AlarmNamePrefix=f"{environment.name}-")
@@ -35,3 +40,9 @@ def firing(environment: Environment) -> dict[str, str]:
     except (BotoCoreError, ClientError) as error:
         raise MachineError(f"CloudWatch cannot be asked: {error}") from error
     return {alarm["AlarmName"]: alarm.get("AlarmDescription", "") for alarm in found}
+
+
+def _region(inventory: Path) -> str | None:
+    """Where its machines are, by the inventory; None leaves it to AWS's own settings."""
+    told = YAML(typ="safe", pure=True).load(inventory.read_text(encoding="utf-8")) or {}
+    return next(iter(told.get("regions", [])), None)

@@ -30,7 +30,9 @@ def collect(context: Context, fleet: Fleet | None, held: Sequence[int] = ()) -> 
     """
     if context.environment.is_here:
         folder, manager = context.environment.folder, fleet.service_manager if fleet else "supervisord"
-        told = _account(context.environment.repository.root).report(folder, manager)
+        account = _account(context.environment.repository.root)
+        with account.settled(folder):
+            told = account.report(folder, manager)
         report = host.report(folder, host.record(told["answers"]))
         report = report._replace(
             slot=told["slot"], damaged=tuple(told["damaged"]), faults=tuple(told["faults"])

@@ -10,14 +10,17 @@ from typing import Any, NamedTuple
 
 from slipway.fleet.analysis import measure
 from slipway.fleet.analysis.bake import Bake
+from slipway.fleet.analysis.comparison import State
 from slipway.fleet.analysis.measure import NoData, Reading
 from slipway.fleet.analysis.tally import Look
 from slipway.fleet.analysis.verdict import Decision, Verdict, judge
 
 _SECONDS = 30
 _REPLAY_SECONDS = 600
+"""For all replays."""
 _REPLAYS = 3
 """Not all that was asked need have counted after the first: a shadow is asked later than the live slot."""
+_REPLAYED = NoData("replayed")
 _READ = """
 import sys, urllib.request
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -56,8 +59,8 @@ def bake(
 ) -> Verdict:
     """Look at the hosts again and again, until one thing is proven or the time is over.
 
-    Where that proves nothing, for want of traffic or of metrics, all hosts are asked the same rows, up to three times,
-    and that decides.
+    Where that proves nothing, for want of traffic or of metrics, all hosts are asked the same rows, and that decides;
+    again where not enough of it has counted yet.
 
     Args:
         new: Hosts with the release that is being rolled out.
@@ -76,13 +79,23 @@ def bake(
             return verdict
         if looks[-1].at - looks[0].at >= settings.seconds:
             break
-    for _ in range(_REPLAYS):
-        if verdict.decision is not Decision.INCONCLUSIVE:
+    until = clock() + _REPLAY_SECONDS
+    for number in range(_REPLAYS):
+        if verdict.decision is not Decision.INCONCLUSIVE or (number and not _lacks_data_only(verdict)):
             break
-        _on_all([*new.values(), *old.values()], lambda host: _replay(host, rows, settings.minimum_requests))
+        left, count = max(1.0, until - clock()), settings.minimum_requests
+        asked = _on_all([*new.values(), *old.values()], lambda host: _replay(host, rows, count, left))  # noqa: B023
         looks.append(_look(new, old, clock))
         verdict = judge(looks, settings)
+        if asked.count(_REPLAYED) < len(asked):
+            break
     return verdict
+
+
+def _lacks_data_only(verdict: Verdict) -> bool:
+    """Whether more of the same could help: a suspicion that came from traffic is not to be diluted."""
+    states = [row.state for row in verdict.rows]
+    return State.NO_DATA in states and State.SUSPECT not in states
 
 
 def _look(new: Mapping[str, Watched], old: Mapping[str, Watched], clock: Callable[[], float]) -> Look:
@@ -101,10 +114,10 @@ def _read(host: Watched) -> Reading:
     return measure.read(said) if isinstance(said, str) else said
 
 
-def _replay(host: Watched, rows: Sequence[Mapping[str, Any]], count: int) -> Reading:
+def _replay(host: Watched, rows: Sequence[Mapping[str, Any]], count: int, seconds: float) -> Reading:
     """Ask a host `count` times; what it made of that, its own metrics tell."""
-    said = _run(host, _REPLAY, [str(count)], json.dumps(list(rows)), _REPLAY_SECONDS)
-    return NoData("replayed") if isinstance(said, str) else said
+    said = _run(host, _REPLAY, [str(count)], json.dumps(list(rows)), seconds)
+    return _REPLAYED if isinstance(said, str) else said
 
 
 def _run(host: Watched, code: str, arguments: Sequence[str], text: str, seconds: float) -> str | NoData:

@@ -131,6 +131,14 @@ def test_where_not_all_that_was_asked_has_counted_it_is_asked_again(services: di
     assert [len(service.asked) for service in services.values()] == [400] * 3
 
 
+def test_a_suspicion_is_not_diluted_by_asking_again(services: dict[str, Service]) -> None:
+    services["a"].errors = 0.009
+    verdict, _ = bake(services, per_second=50)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "errors: suspect" in verdict.reasons
+    assert len(services["a"].asked) == 1200
+
+
 def test_what_cannot_be_decided_is_not_asked_for_ever(services: dict[str, Service]) -> None:
     services["a"].counted = 0.1
     verdict, _ = bake(services, per_second=0, least=200)

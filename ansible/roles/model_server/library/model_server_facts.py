@@ -26,6 +26,7 @@ from ansible.module_utils.model_server_host import (
     report,
     runtime_folder,
     runtime_whole,
+    settled,
     text,
     whole,
 )
@@ -273,12 +274,16 @@ def main() -> None:
     given = module.params
     home = Path(given["home"])
     if given["release"] is None:
-        said = report(home, given["manager"], thorough=given["thorough"])
+        with settled(home):
+            said = report(home, given["manager"], thorough=given["thorough"])
         found = wrong(home, said, given["address"], given["port"])
         module.exit_json(changed=False, report=said, wrong=found)
     wanted, manager = given["release"], given["manager"]
-    with alone(home):
-        found = observe(home, wanted, given["keep"], manager)
+    try:
+        with alone(home, looking=True):
+            found = observe(home, wanted, given["keep"], manager)
+    except TimeoutError as error:
+        module.fail_json(msg=str(error))
     found["problems"] = problems(
         home, wanted, given["address"], given["port"], given["python"], manager, given["machine"]
     )

@@ -33,7 +33,10 @@ options:
     choices: [proven, started, told, stopped]
     required: true
   release: {description: "The release's record, where C(proven).", type: dict}
-  seconds: {description: How long the process may take to be ready., type: float, default: 20}
+  seconds:
+    description: How long the process may take to be ready. Under systemd its unit says so, and this must be the same.
+    type: float
+    default: 20
 """
 
 EXAMPLES = r"""
@@ -65,8 +68,18 @@ def bring(home: Path, given: dict) -> bool:
     elif manager.runs(slot):
         return False
     else:
-        manager.start(slot, given["seconds"])
+        manager.resume(slot, given["seconds"])
     return True
+
+
+def would(home: Path, given: dict) -> bool:
+    """Whether `bring` would change something, as far as can be seen."""
+    if given["state"] not in {"started", "stopped"}:
+        return True
+    if not home.is_dir():
+        return given["state"] == "started"
+    os.chdir(home)
+    return MANAGERS[given["manager"]](home).runs(given["slot"]) is (given["state"] == "stopped")
 
 
 def main() -> None:
@@ -82,10 +95,10 @@ def main() -> None:
         required_if=[("state", "proven", ["release"])],
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True)
     home = Path(module.params["home"])
     try:
+        if module.check_mode:
+            module.exit_json(changed=would(home, module.params))
         os.chdir(home)
         with alone(home):
             changed = bring(home, module.params)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
 
 from ansible.module_utils.basic import AnsibleModule
@@ -21,13 +23,19 @@ from ansible.module_utils.model_server_slots import (
     prove,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ansible.module_utils.model_server_slots import Manager
+
 DOCUMENTATION = r"""
 module: model_server_swap
 short_description: Make a release live in a slot
 description:
   - Links the slot to the release, starts it, and asks it the golden rows by its side door.
-  - Points C(live) to it, tells its process, and waits until that answers at the front door. Only then is the other slot told
-    to end. Last it asks the front door which release answers, and writes that down.
+  - Points C(live) to it, tells its process, and waits until the release answers at the front door. Only then is the other
+    slot told to end. Last it writes down what went live.
+  - Where a step fails, C(live) leads where it led before, and the slot is told to end.
   - All steps of a host in one module, because each task of its own costs almost half a second on every host.
 author: Slipway
 options:
@@ -44,7 +52,10 @@ options:
     type: dict
     required: true
   url: {description: Of the front door., type: str, required: true}
-  seconds: {description: How long the process may take to be ready., type: float, default: 20}
+  seconds:
+    description: How long the process may take to be ready. Under systemd its unit says so, and this must be the same.
+    type: float
+    default: 20
 """
 
 EXAMPLES = r"""
@@ -67,47 +78,76 @@ PAUSE_SECONDS = 0.02
 OPEN_SECONDS = 5
 ANSWER_SECONDS = 10
 """How long the slot before may go on answering."""
+LINK = "Link the slot to the release"
 OPEN = "Open the front door"
 ASK = "Ask the front door which release it is"
+STOP = "Stop the other slot"
+LOG = "Write down what went live"
 
 
 def swap(home: Path, given: dict) -> list[str]:
     """What was done.
 
     Raises:
-        StepError: A step failed; those before it stand.
-        OSError: A link cannot be made, or there is nothing to start a slot.
+        StepError: A step failed; `live` leads where it led before, and the slot is told to end.
     """
-    slot, line = given["slot"], given["line"]
-    manager, other = MANAGERS[given["manager"]](home), SLOTS[slot]
-    done = []
-    if (order := home / "run" / "shadow.json").exists():
-        order.unlink()
-        done.append("shadow forgotten")
-    if point(home / "slots" / slot, f"../releases/{line['release']}"):
-        done.append("slot linked")
+    manager = MANAGERS[given["manager"]](home)
+    with step(LINK):
+        before = str((home / "live").readlink()) if (home / "live").is_symlink() else ""
+    try:
+        return _taken_over(home, manager, given)
+    except StepError:
+        # Here and not in the role only, which may have lost the host by now.
+        with suppress(OSError):
+            if before:
+                point(home / "live", before)
+            else:
+                (home / "live").unlink(missing_ok=True)
+        with suppress(OSError):
+            if before != f"slots/{given['slot']}":
+                manager.stop(given["slot"])
+        raise
+
+
+def _taken_over(home: Path, manager: Manager, given: dict) -> list[str]:
+    slot, line, done = given["slot"], given["line"], []
+    with step(LINK):
+        if (order := home / "run" / "shadow.json").exists():
+            order.unlink()
+            done.append("shadow forgotten")
+        if point(home / "slots" / slot, f"../releases/{line['release']}"):
+            done.append("slot linked")
     if not given["serves"]:
         prove(home, manager, slot, line, given["seconds"])
         done.append("slot started")
-    if point(home / "live", f"slots/{slot}"):
-        done.append("live linked")
-    if not is_open(home, slot):
-        try:
+    with step(OPEN):
+        if point(home / "live", f"slots/{slot}"):
+            done.append("live linked")
+        if not is_open(home, slot):
             open_door(home, manager, slot, OPEN_SECONDS)
-        except OSError as error:
-            raise StepError(OPEN, str(error)) from error
-        done.append("front door opened")
-    if manager.stop(other):
-        done.append("other slot stopped")
+            done.append("front door opened")
+    # Both slots accept now: the other one is not told to end before this one has answered.
     answers = proven(given["url"], line["release"], ANSWER_SECONDS)
     if answers != line["release"]:
-        raise StepError(
-            ASK, f"{given['url']} should be answered by {line['release']}, but is answered by {answers}"
-        )
-    if is_news(home, line):
-        append(home / "releases.jsonl", line)
-        done.append("written down")
+        said = f"{given['url']} should be answered by {line['release']}, but is answered by {answers}"
+        raise StepError(ASK, said)
+    with step(STOP):
+        if manager.stop(SLOTS[slot]):
+            done.append("other slot stopped")
+    with step(LOG):
+        if is_news(home, line):
+            append(home / "releases.jsonl", line)
+            done.append("written down")
     return done
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """What the machine refuses meanwhile is a failure of this step."""
+    try:
+        yield
+    except OSError as error:
+        raise StepError(name, str(error)) from error
 
 
 def would(home: Path, given: dict) -> list[str]:
@@ -119,9 +159,17 @@ def would(home: Path, given: dict) -> list[str]:
         "slot started": not given["serves"],
         "live linked": not leads(home / "live", f"slots/{slot}"),
         "front door opened": not is_open(home, slot),
+        "other slot stopped": _runs(home, given["manager"], SLOTS[slot]),
         "written down": is_news(home, line),
     }
-    return [step for step, needed in steps.items() if needed]
+    return [name for name, needed in steps.items() if needed]
+
+
+def _runs(home: Path, manager: str, slot: str) -> bool:
+    if not home.is_dir():
+        return False
+    os.chdir(home)
+    return MANAGERS[manager](home).runs(slot)
 
 
 def is_news(home: Path, line: dict) -> bool:
@@ -171,10 +219,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     home = Path(module.params["home"])
-    if module.check_mode:
-        done = would(home, module.params)
-        module.exit_json(changed=bool(done), done=done)
     try:
+        if module.check_mode:
+            done = would(home, module.params)
+            module.exit_json(changed=bool(done), done=done)
         os.chdir(home)
         with alone(home):
             done = swap(home, module.params)

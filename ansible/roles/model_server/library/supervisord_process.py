@@ -9,17 +9,17 @@ import re
 import signal
 import socket
 import time
-import xmlrpc.client
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.model_server_supervisord import (
     PAUSE_SECONDS,
-    SOCKET,
     STOP_SECONDS,
     NotReadyError,
     Process,
+    answering,
     supervisor,
+    supervisord_runs,
 )
 
 DOCUMENTATION = r"""
@@ -99,15 +99,6 @@ def text(file: Path) -> str:
         return ""
 
 
-def supervisord_runs() -> bool:
-    try:
-        with socket.socket(socket.AF_UNIX) as attempt:
-            attempt.connect(SOCKET)
-    except OSError:
-        return False
-    return True
-
-
 def serving() -> list[int]:
     """The processes that serve, by the locks that they hold."""
     found = []
@@ -149,13 +140,10 @@ def main() -> None:
         module.exit_json(changed=True)
     try:
         os.chdir(module.params["home"])
-        changed = bring(module.params)
-    except NotReadyError as error:
+        with answering():
+            changed = bring(module.params)
+    except (NotReadyError, OSError) as error:
         module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"supervisord does not answer: {error}")
-    except xmlrpc.client.Fault as error:
-        module.fail_json(msg=f"supervisord refuses: {error.faultString}")
     module.exit_json(changed=changed)
 
 

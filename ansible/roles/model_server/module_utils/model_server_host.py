@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tarfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,11 @@ WRITTEN = "configuration.json"
 """In the environment's folder: digests of what the last roll-out wrote for the service manager, by name."""
 PARTIAL = ".partial"
 """Ends the name of a folder that is being filled."""
-ALONE_SECONDS = 90
+LOCK = ".step"
+"""In the environment's folder, for nobody else: whoever could open it could hold up every roll-out."""
+ALONE_SECONDS = 300
+"""Longer than any step takes."""
+LOOK_SECONDS = 30
 PAUSE_SECONDS = 0.02
 
 
@@ -168,20 +172,44 @@ def serves(announcement: Path) -> bool:
 
 
 @contextmanager
-def alone(home: Path, seconds: float = ALONE_SECONDS) -> Iterator[None]:
+def alone(home: Path, seconds: float = ALONE_SECONDS, *, looking: bool = False) -> Iterator[None]:
     """Wait for what changes slots here, and let nothing else do so meanwhile.
 
-    A step that has begun goes on where its command is lost, and holds no lock of the fleet then. Who hangs for longer than
-    `seconds` is not waited for.
+    A step that has begun goes on where its command is lost, and holds no lock of the fleet then.
+
+    Args:
+        home: The environment's folder.
+        seconds: How long to wait.
+        looking: Whether nothing is to be changed; where no step has ever begun, there is nothing to wait for.
+
+    Raises:
+        TimeoutError: Something is at it for longer.
     """
-    until = time.monotonic() + seconds
-    with ExitStack() as stack:
-        if home.is_dir():
-            folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, folder)
-            while not _locked(folder) and time.monotonic() < until:
-                time.sleep(PAUSE_SECONDS)
+    flags = os.O_RDWR | (0 if looking else os.O_CREAT)
+    try:
+        lock = os.open(home / LOCK, flags, 0o600)
+    except OSError:
+        if not looking:
+            raise
         yield
+        return
+    try:
+        until = time.monotonic() + seconds
+        while not _locked(lock):
+            if time.monotonic() > until:
+                raise TimeoutError(f"a step of another command has been at work in {home} for {seconds:g} s")
+            time.sleep(PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def settled(home: Path) -> Iterator[None]:
+    """Wait a while for what changes slots here; who only looks says what is, even where that is for ever."""
+    with suppress(TimeoutError), alone(home, LOOK_SECONDS, looking=True):
+        pass
+    yield
 
 
 def _locked(descriptor: int) -> bool:

@@ -7,7 +7,12 @@ import json
 import socket
 import time
 import xmlrpc.client
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SOCKET = "run/supervisord.sock"
 RUNNING = {"STARTING", "RUNNING"}
@@ -39,6 +44,26 @@ class _Transport(xmlrpc.client.Transport):
 def supervisor() -> xmlrpc.client.ServerProxy:
     """What supervisord can be asked to do (its `supervisor` namespace)."""
     return xmlrpc.client.ServerProxy("http://localhost", _Transport()).supervisor
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Whatever supervisord does not do is an OSError that says so."""
+    try:
+        yield
+    except xmlrpc.client.Fault as error:
+        raise OSError(f"supervisord refuses: {error.faultString}") from error
+    except OSError as error:
+        raise OSError(f"supervisord does not answer: {error}") from error
+
+
+def supervisord_runs() -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as attempt:
+            attempt.connect(SOCKET)
+    except OSError:
+        return False
+    return True
 
 
 class Process:
