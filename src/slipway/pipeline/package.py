@@ -166,7 +166,7 @@ def main(argv: Sequence[str]) -> None:
             "inputs": {
                 "data": data_digest,
                 "lock": bundle.sha256(files.lock),
-                "params": _params_digest(settings),
+                "params": params_digest(settings),
             },
             "libraries": {
                 "python": ".".join(platform.python_version_tuple()[:2]),
@@ -177,7 +177,8 @@ def main(argv: Sequence[str]) -> None:
     )
 
 
-def _params_digest(settings: Params) -> str:
+def params_digest(settings: Params) -> str:
+    """Sha256 of what shapes the bundle."""
     shaping = settings.model_dump(mode="json", exclude={"runtime", "acceptance"})
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 

@@ -142,6 +142,11 @@ class Repository:
         """Whether there is a repository that a team shares."""
         return ORIGIN in self._git("remote").split()
 
+    @property
+    def is_shallow(self) -> bool:
+        """Whether a part of the history is not here, and perhaps no tags."""
+        return self._git("rev-parse", "--is-shallow-repository").strip() == "true"
+
     def fetch_tags(self) -> None:
         """Learn which tags the origin has.
 

@@ -38,8 +38,12 @@ class Pins(NamedTuple):
     """By part: train, validation, baseline."""
     manifest: str
     """Path of the record that names the bundle's digests."""
+    validation: Pin | None
+    """The rows that metrics are measured on; None where an older dvc.yaml does not declare them."""
     data: str | None
     """Digest of the data that it is made of; None where an older pipeline has not written it down."""
+    parameters: str | None
+    """Digest of the parameters that it is made by; likewise."""
 
 
 def at(repository: Repository, revision: str, model: str) -> Pins:
@@ -130,5 +134,7 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         model=manifest["files"]["model.onnx"],
         metrics=record("metrics"),
         manifest=artefacts["manifest"]["path"],
+        validation=pin("validation") if "validation" in artefacts else None,
         data=manifest.get("inputs", {}).get("data"),
+        parameters=manifest.get("inputs", {}).get("params"),
     )

@@ -1,0 +1,306 @@
+"""What changes from one model to another: metrics, parts of the data, single decisions, time and size."""
+
+import json
+import time
+from collections.abc import Mapping
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from slipway.bundle import REFERENCE, Bundle
+from slipway.contract import Contract
+from slipway.pipeline import stage
+from slipway.report import interface, resampling
+from slipway.report.interface import Change
+from slipway.report.resampling import Answers, Interval
+from slipway.report.side import Side
+from slipway.scorer import Scorer
+
+LESS_IS_BETTER = frozenset({"false_positive_rate", "false_negative_rate"})
+SMALLEST_SLICE = 20
+_SHOWN = 3
+_ROUNDS = 300
+
+
+class Metric(NamedTuple):
+    """A metric of both models on the same rows, or as each recorded it on its own."""
+
+    name: str
+    old: float
+    new: float
+    interval: Interval | None
+    """Of new less old; None where the rows are not the same."""
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether less of it is better."""
+        return self.name in LESS_IS_BETTER
+
+    @property
+    def verdict(self) -> str:
+        """`better` and `worse` are sure; `the same` is exact; `not sure` is all else."""
+        if self.interval is None:
+            return "not comparable"
+        if self.interval == Interval(0.0, 0.0):
+            return "the same"
+        sure = self.interval.sure * (-1 if self.is_loss else 1)
+        return {1: "better", 0: "not sure", -1: "worse"}[sure]
+
+
+class Slice(NamedTuple):
+    """A part of the validation rows in which fewer decisions are right than before."""
+
+    rows: str
+    """As `mean_radius >= 13.4`."""
+    size: int
+    old: float
+    new: float
+    """Shares of right decisions."""
+    sure: bool
+    """Whether that is more than chance, for as many parts as have been looked at."""
+
+
+class Decision(NamedTuple):
+    """A golden row of the old model that the new one decides otherwise."""
+
+    row: int
+    old: str
+    new: str
+
+
+class Decisions(NamedTuple):
+    """What becomes of decisions on the validation rows."""
+
+    rows: int
+    righted: int
+    """Were wrong, are right."""
+    wronged: int
+    """Were right, are wrong."""
+
+
+class Comparison(NamedTuple):
+    """The new side against an older one."""
+
+    old: str
+    metrics: list[Metric]
+    note: str
+    """Why models could not be asked the same rows; empty where they were."""
+    decisions: Decisions | None
+    golden: list[Decision]
+    golden_rows: int
+    """How many golden rows could be asked."""
+    slices: list[Slice]
+    interface: list[Change] | None
+    """None where one of the contracts cannot be read."""
+    parameters: list[str] | None
+    """Likewise."""
+    rows: tuple[int, int] | None
+    """Of training, before and after."""
+    milliseconds: tuple[float, float] | None
+    """Of one prediction, in turns on this machine: before and after."""
+    bundle_bytes: tuple[int, int] | None
+    same_model: bool
+
+
+def compare(old: Side, new: Side, validation: pd.DataFrame | None) -> Comparison:
+    """Compare as far as both sides can be read.
+
+    Args:
+        old: The side before.
+        new: The side after.
+        validation: The new side's validation rows; None where they cannot be had.
+    """
+    before, after = old.contract, new.contract
+    base = Comparison(
+        old.title, _recorded(old, new), "", None, [], 0, [],
+        interface.changes(before, after) if before and after else None, _parameters(old, new),
+        None, None, None, old.pins.model == new.pins.model,
+    )  # fmt: skip
+    if not (old.bundle and new.bundle):
+        missing = [f"{side.title}: {side.missing}" for side in (old, new) if side.missing]
+        return base._replace(note="; ".join(missing))
+    theirs, ours = old.bundle.scorer(), new.bundle.scorer()
+    golden, asked = _golden(old.bundle, new.bundle.contract, ours)
+    base = base._replace(
+        golden=golden,
+        golden_rows=asked,
+        rows=(_trained_on(old.bundle), _trained_on(new.bundle)),
+        bundle_bytes=(_size(old.bundle), _size(new.bundle)),
+    )
+    if validation is None:
+        return base._replace(note="the validation rows cannot be had")
+    if why := _incomparable(old, new, validation):
+        return base._replace(note=why)
+    return _measured(base, old.bundle.contract, new.bundle.contract, theirs, ours, validation)
+
+
+def _measured(
+    base: Comparison,
+    before: Contract,
+    after: Contract,
+    theirs: Scorer,
+    ours: Scorer,
+    validation: pd.DataFrame,
+) -> Comparison:
+    """What both models answer to the rows that both accept."""
+    rows = stage.rows(validation, after)
+    old_rows = [{name: row[name] for name in before.columns} for row in rows]
+    row_of = before.row_model()
+    kept = [number for number, row in enumerate(old_rows) if _accepts(row_of, row)]
+    truth = stage.is_positive(validation, after).to_numpy()[kept]
+    if not (truth.any() and not truth.all()):
+        return base._replace(
+            note=f"of {len(rows)} validation rows, both accept {len(kept)}, and not some of each label"
+        )
+    rows, old_rows = [rows[number] for number in kept], [old_rows[number] for number in kept]
+    answers_before = Answers(theirs.probabilities(before.tensors(old_rows)), theirs.threshold)
+    answers_after = Answers(ours.probabilities(after.tensors(rows)), ours.threshold)
+    if not (np.isfinite(answers_before.probability).all() and np.isfinite(answers_after.probability).all()):
+        return base._replace(note="a model answers some validation rows with no probability")
+    right_before, right_after = answers_before.positive == truth, answers_after.positive == truth
+    return base._replace(
+        metrics=_metrics(truth, answers_before, answers_after),
+        decisions=Decisions(
+            len(rows), int((right_after & ~right_before).sum()), int((right_before & ~right_after).sum())
+        ),
+        slices=_slices(validation.iloc[kept], after, right_before, right_after),
+        milliseconds=_times(theirs, ours, old_rows, rows),
+    )
+
+
+def _incomparable(old: Side, new: Side, validation: pd.DataFrame) -> str:
+    """Why both models cannot be asked the new side's validation rows."""
+    before, after = old.contract, new.contract
+    assert before is not None  # noqa: S101 - for the type checker: both have bundles
+    assert after is not None  # noqa: S101
+    if absent := [name for name in (*after.columns, after.target.column) if name not in validation]:
+        return f"the validation rows have no {', '.join(absent)}"
+    if before.target != after.target:
+        return "the target is another one"
+    missing = [
+        name
+        for name, column in before.columns.items()
+        if name not in after.columns or after.columns[name].type != column.type
+    ]
+    if missing:
+        return f"the older model needs {', '.join(missing)}, which the newer data does not have so"
+    if old.settings is None or new.settings is None:
+        return "how one side has split its data cannot be read"
+    if old.pins.data is None or old.pins.data != new.pins.data or old.settings.split != new.settings.split:
+        return "the data or their split differ, so the older model may have been trained on these rows"
+    return ""
+
+
+def _accepts(row_of: type[BaseModel], row: Mapping[str, Any]) -> bool:
+    try:
+        row_of.model_validate(row)
+    except ValidationError:
+        return False
+    return True
+
+
+def _recorded(old: Side, new: Side) -> list[Metric]:
+    before, after = (side.pins.metrics.get("validation", {}) for side in (old, new))
+    return [Metric(name, before[name], after[name], None) for name in after if name in before]
+
+
+def _metrics(truth: npt.NDArray[np.bool_], before: Answers, after: Answers) -> list[Metric]:
+    once = np.ones((1, len(truth)))
+    old, new = (resampling.measures(once, truth, side) for side in (before, after))
+    intervals = resampling.differences(truth, before, after)
+    return [Metric(name, float(old[name][0]), float(new[name][0]), intervals[name]) for name in new]
+
+
+def _golden(old: Bundle, contract: Contract, scorer: Scorer) -> tuple[list[Decision], int]:
+    """The old model's golden rows that are decided otherwise, and how many of them a caller may still send."""
+    if old.contract.target != contract.target:
+        return [], 0
+    row_of = contract.row_model()
+    changed, asked = [], 0
+    for number, (row, expected) in enumerate(zip(old.golden.rows, old.golden.expected, strict=True)):
+        if not _accepts(row_of, row):
+            continue
+        asked += 1
+        (answer,) = scorer.predict([row])
+        if answer.label != expected.label:
+            changed.append(Decision(number, _words(expected.label, expected.probability), _words(*answer)))
+    return changed, asked
+
+
+def _words(label: str, probability: float) -> str:
+    return f"{label} ({probability:.3f})"
+
+
+def _slices(
+    frame: pd.DataFrame,
+    contract: Contract,
+    before: npt.NDArray[np.bool_],
+    after: npt.NDArray[np.bool_],
+) -> list[Slice]:
+    """The parts in which fewer decisions are right, the worst first: of numbers the halves, of categories each."""
+    masks: dict[str, npt.NDArray[np.bool_]] = {}
+    for name in contract.numbers:
+        column = frame[name].to_numpy(np.float64)
+        middle = float(np.nanmedian(column)) if np.isfinite(column).any() else 0.0
+        masks[f"{name} < {middle:.4g}"], masks[f"{name} >= {middle:.4g}"] = column < middle, column >= middle
+    for name in contract.categories:
+        for value in contract.columns[name].categories:
+            masks[f"{name} is {value}"] = (frame[name] == value).to_numpy(bool)
+    parts = {name: mask for name, mask in masks.items() if mask.sum() >= SMALLEST_SLICE}
+    found = []
+    for name, mask in parts.items():
+        gain = after[mask].astype(np.float64) - before[mask]
+        if gain.mean() < 0:
+            sure = resampling.mean(gain, len(parts)).sure < 0
+            found.append(Slice(name, int(mask.sum()), float(before[mask].mean()), float(after[mask].mean()), sure))  # fmt: skip
+    return sorted(found, key=lambda part: (not part.sure, part.new - part.old))[:_SHOWN]
+
+
+def _parameters(old: Side, new: Side) -> list[str] | None:
+    """What stands otherwise in params.yaml, but for the contract."""
+    if old.settings is None or new.settings is None:
+        return None
+    before, after = (
+        _flat(settings.model_dump(mode="json", exclude={"contract"}))
+        for settings in (old.settings, new.settings)
+    )
+    names = [*before, *(name for name in after if name not in before)]
+    return [
+        f"{name}: {before.get(name, 'nothing')} -> {after.get(name, 'nothing')}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    if isinstance(value, Mapping):
+        return {
+            name: each for key, part in value.items() for name, each in _flat(part, f"{path}.{key}" if path else key).items()
+        }  # fmt: skip
+    return {path: json.dumps(value)}
+
+
+def _trained_on(bundle: Bundle) -> int:
+    return int(json.loads(bundle.read(REFERENCE))["rows"])
+
+
+def _times(
+    old: Scorer, new: Scorer, old_rows: list[dict[str, Any]], rows: list[dict[str, Any]]
+) -> tuple[float, float]:
+    spent: tuple[list[float], list[float]] = ([], [])
+    for number in range(_ROUNDS):
+        sides = ((old, old_rows), (new, rows))
+        for (scorer, asked), seconds in zip(sides, spent, strict=True):
+            began = time.perf_counter()
+            scorer.predict([asked[number % len(asked)]])
+            seconds.append(time.perf_counter() - began)
+    before, after = (1000 * median(seconds) for seconds in spent)
+    return before, after
+
+
+def _size(bundle: Bundle) -> int:
+    return sum(path.stat().st_size for path in bundle.folder.iterdir())

@@ -1,0 +1,140 @@
+"""The report as Markdown: a comment on a pull request, read from the top."""
+
+import re
+from collections.abc import Iterable, Sequence
+from math import isfinite
+
+from slipway.report.build import Report, Verdict
+from slipway.report.comparison import Comparison, Metric
+
+MARKER = "<!-- slipway report -->"
+"""Begins every report, so that whoever posts one finds the last one, and replaces it."""
+_SIGNS = {Verdict.STOP: "⛔ Stop", Verdict.LOOK: "⚠️ Look", Verdict.FINE: "✅ Fine"}
+
+
+def write(found: Report) -> str:
+    """The whole report; it ends with a line feed."""
+    parts = [
+        MARKER,
+        f"## {_SIGNS[found.verdict]}: {found.title}",
+        _list(found.reasons),
+        *([f"It would be released as **{_text(found.version)}**."] if found.version else []),
+        *(_comparison(each) for each in found.comparisons),
+        *([] if found.comparisons else [_alone(found)]),
+        _rollout(found),
+        *(["### Not in this report", _list(found.notes)] if found.notes else []),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _comparison(found: Comparison) -> str:
+    parts = [f"### Against {_text(found.old)}", _metrics(found)]
+    if found.same_model:
+        parts.append("The model is the same, byte for byte.")
+    if found.note:
+        parts.append(
+            f"Both models could not be asked the same rows: {_text(found.note)}. The figures are each one's own."
+        )
+    if found.decisions and not found.same_model:
+        parts.append(
+            f"Of {found.decisions.rows} decisions on validation, {found.decisions.righted} are right that were wrong, "
+            f"and {found.decisions.wronged} wrong that were right."
+        )
+    if found.slices:
+        rows = [
+            (part.rows, str(part.size), f"{part.old:.1%}", f"{part.new:.1%}", "yes" if part.sure else "no")
+            for part in found.slices
+        ]
+        heads = ("rows with", "rows", "right before", "right now", "more than chance")
+        parts += ["**Where fewer decisions are right**", _table(heads, rows)]
+    if found.golden_rows and not found.same_model:
+        parts.append(_golden(found))
+    parts += [*_interface(found), *_data(found), *_cost(found)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _metrics(found: Comparison) -> str:
+    rows = [
+        (
+            each.name,
+            f"{each.old:.4f}",
+            f"{each.new:.4f}",
+            f"{each.new - each.old:+.4f}",
+            _interval(each),
+            each.verdict,
+        )
+        for each in found.metrics
+    ]
+    heads = ("validation", "before", "now", "difference", "95 % interval", "")
+    return _table(heads, rows) if rows else "It has recorded no metrics."
+
+
+def _interval(metric: Metric) -> str:
+    if metric.interval is None or not isfinite(metric.interval.low):
+        return ""
+    return f"{metric.interval.low:+.4f} to {metric.interval.high:+.4f}"
+
+
+def _golden(found: Comparison) -> str:
+    if not found.golden:
+        return f"None of its {found.golden_rows} golden rows is decided otherwise."
+    rows = [(str(each.row), each.old, each.new) for each in found.golden]
+    title = f"**Golden rows that are decided otherwise** ({len(rows)} of {found.golden_rows})"
+    return f"{title}\n\n{_table(('row', 'before', 'now'), rows)}"
+
+
+def _interface(found: Comparison) -> Iterable[str]:
+    if found.interface:
+        lines = [f"{'breaks callers: ' if each.breaks else ''}{each.what}" for each in found.interface]
+        return ["**Contract**", _list(lines)]
+    return []
+
+
+def _data(found: Comparison) -> Iterable[str]:
+    if found.parameters:
+        yield "**params.yaml**"
+        yield _list(found.parameters)
+    if found.rows and found.rows[0] != found.rows[1]:
+        yield f"It is trained on {found.rows[1]} rows, before on {found.rows[0]}."
+
+
+def _cost(found: Comparison) -> Iterable[str]:
+    if found.milliseconds:
+        before, now = found.milliseconds
+        yield f"A prediction takes {now:.3f} ms on this machine, before {before:.3f} ms (x{now / before:.2f})."
+    if found.bundle_bytes:
+        before, now = found.bundle_bytes
+        yield f"The bundle has {now / 1024:.0f} KiB, before {before / 1024:.0f} KiB."
+
+
+def _alone(found: Report) -> str:
+    rows = [(name, f"{value:.4f}") for name, value in found.metrics.items()]
+    return _table(("validation", "now"), rows) if rows else ""
+
+
+def _rollout(found: Report) -> str:
+    if (plan := found.rollout) is None:
+        return ""
+    bake = (
+        f", with a bake of {plan.bake_seconds:g} s between them" if plan.bake_seconds else ", without a bake"
+    )
+    back = (
+        f"`slipway rollback {plan.environment}` would go back to {plan.live}."
+        if plan.live
+        else "There is nothing to go back to yet."
+    )
+    return f"### Roll-out to {plan.environment}\n\nIn batches of {', '.join(plan.batches)} of its hosts{bake}. {back}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_text(line)}" for line in lines)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([_text(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(words: str) -> str:
+    """Words as they are, whoever wrote them: nothing in them is markup."""
+    return re.sub(r"([\\`*\[\]<>|~!&])", r"\\\1", " ".join(words.split()))

@@ -1,0 +1,64 @@
+"""One side of a comparison: what a revision pins, and its bundle where the bytes can be had."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from slipway import params
+from slipway.bundle import Bundle
+from slipway.contract import Contract
+from slipway.errors import InputError, SlipwayError
+from slipway.params import Params
+from slipway.release import objects, pins
+from slipway.release.git import Repository
+from slipway.release.pins import Pins
+
+
+class Side(NamedTuple):
+    """A revision, as far as it can be read."""
+
+    title: str
+    """As `v1.1.0 in production`."""
+    pins: Pins
+    settings: Params | None
+    """None where another version of Slipway has written them."""
+    bundle: Bundle | None
+    missing: str
+    """Why there is no bundle; empty where there is one."""
+
+    @property
+    def contract(self) -> Contract | None:
+        """What its model answers; where there is no bundle, what its parameters say."""
+        if self.bundle:
+            return self.bundle.contract
+        return self.settings.contract if self.settings else None
+
+    def is_same(self, other: "Side") -> bool:
+        """Whether both pin the same bytes, made by the same parameters."""
+        ours, theirs = (side.pins._replace(commit="") for side in (self, other))
+        return ours == theirs and self.settings == other.settings
+
+
+@contextmanager
+def opened(repository: Repository, revision: str, title: str, model: str) -> Iterator[Side]:
+    """A revision, for as long as its bundle is needed.
+
+    Raises:
+        InputError: There is no such revision, or it is none of Slipway's.
+    """
+    found = pins.at(repository, revision, model)
+    with ExitStack() as stack:
+        bundle, missing = None, ""
+        try:
+            bundle = stack.enter_context(objects.unpacked(objects.obtain(repository.root, found.bundle)))
+            bundle.scorer()
+        except SlipwayError as error:
+            bundle, missing = None, str(error.args[0])
+        yield Side(title, found, _settings(repository, revision), bundle, missing)
+
+
+def _settings(repository: Repository, revision: str) -> Params | None:
+    try:
+        return params.parse(repository.read(revision, "params.yaml") or "", f"{revision}:params.yaml")
+    except InputError:
+        return None

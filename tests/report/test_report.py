@@ -1,0 +1,265 @@
+"""`slipway report`: what it says of real changes, and what is left where something cannot be had."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.workplace import Workplace
+
+
+class Told:
+    """A report that was written."""
+
+    def __init__(self, folder: Path, said: str) -> None:
+        self.said = said
+        self.markdown = (folder / "report.md").read_text()
+        self.html = (folder / "report.html").read_text()
+        self.found: dict[str, Any] = json.loads((folder / "report.json").read_text())
+
+    @property
+    def only(self) -> dict[str, Any]:
+        """The one comparison."""
+        (found,) = self.found["comparisons"]
+        return dict(found)
+
+    def metric(self, name: str) -> dict[str, Any]:
+        (found,) = [each for each in self.only["metrics"] if each["name"] == name]
+        return dict(found)
+
+
+@pytest.fixture
+def report(desk: Workplace, tmp_path: Path) -> Any:
+    """Reports on a branch."""
+
+    def tell(branch: str, *arguments: str) -> Told:
+        desk.git("checkout", "--quiet", "--force", branch)
+        said = desk.does("report", "--out", str(tmp_path), *arguments)
+        return Told(tmp_path, said)
+
+    yield tell
+    desk.git("checkout", "--quiet", "--force", "base")
+
+
+def test_a_change_of_hyperparameters_is_compared_with_the_base_and_with_production(report: Any) -> None:
+    told = report("better", "--base", "base", "--environment", "production")
+    assert told.found["verdict"] == "fine"
+    assert told.only["old"].endswith(" and v1.0.0 in production, which are the same")
+    assert told.only["parameters"] == ["train.hyperparameters.C: 1.0 -> 0.3"]
+    assert told.only["interface"] == []
+    low, high = told.metric("roc_auc")["interval"].values()
+    assert low < told.metric("roc_auc")["new"] - told.metric("roc_auc")["old"] < high
+    assert told.only["rows"] == [398, 398]
+    assert told.found["version"].startswith("v1.1.0: the model differs from v1.0.0's")
+    assert told.found["rollout"] == {
+        "environment": "production", "live": "v1.0.0", "batches": ["1", "50%", "100%"], "bake_seconds": 300.0,
+    }  # fmt: skip
+    assert told.said.startswith("fine: HEAD (")
+
+
+def test_metrics_are_those_that_the_pipeline_has_recorded(report: Any, desk: Workplace) -> None:
+    told = report("better", "--base", "base")
+    recorded = json.loads((desk.root / "reports" / "metrics.json").read_text())["validation"]
+    for name, value in recorded.items():
+        assert told.metric(name)["new"] == pytest.approx(value, abs=1e-9)
+    before = json.loads(desk.git("show", "base:reports/metrics.json"))["validation"]
+    for name, value in before.items():
+        assert told.metric(name)["old"] == pytest.approx(value, abs=1e-9)
+
+
+def test_a_model_that_decides_otherwise_must_be_looked_at(report: Any) -> None:
+    told = report("ill", "--base", "base")
+    assert told.found["verdict"] == "look"
+    assert any(
+        reason.startswith("accuracy is surely worse than that of base") for reason in told.found["reasons"]
+    )
+    assert told.only["decisions"]["wronged"] > told.only["decisions"]["righted"]
+    assert told.only["golden"]
+    assert told.only["slices"][0]["sure"]
+    assert "| accuracy |" in told.markdown
+    assert "worse |" in told.markdown
+    assert "**Golden rows that are decided otherwise**" in told.markdown
+
+
+def test_a_narrower_contract_breaks_callers(report: Any) -> None:
+    told = report("narrow", "--base", "base")
+    assert told.found["verdict"] == "look"
+    assert told.only["interface"] == [{"what": "column mean_area: maximum 5000, was 10000", "breaks": True}]
+    assert told.found["version"].startswith("v2.0.0: the contract differs")
+    assert "- breaks callers: column mean_area: maximum 5000, was 10000" in told.markdown
+
+
+def test_without_a_base_it_tells_what_there_is(report: Any) -> None:
+    told = report("better")
+    assert told.found["verdict"] == "fine"
+    assert told.found["comparisons"] == []
+    assert told.found["reasons"] == ["it meets its success criteria; there is nothing to compare it with"]
+    assert "| recall |" in told.markdown
+
+
+def test_the_same_model_is_said_to_be_the_same(report: Any) -> None:
+    told = report("base", "--base", "base")
+    assert told.found["reasons"] == ["the model is the same"]
+    assert "The model is the same, byte for byte." in told.markdown
+    assert "<svg" not in told.html
+
+
+def test_where_nothing_is_declared_that_is_said(report: Any) -> None:
+    told = report("better", "--environment", "staging")
+    assert told.found["notes"] == ["nothing has been declared for staging yet"]
+    assert "There is nothing to go back to yet." in told.markdown
+
+
+def test_a_base_without_metrics_is_no_base(report: Any, desk: Workplace) -> None:
+    desk.git("checkout", "--quiet", "-B", "unmeasured", "base")
+    desk.git("rm", "--quiet", "reports/metrics.json")
+    desk.git("commit", "--quiet", "--message", "Measure nothing")
+    told = report("better", "--base", "unmeasured")
+    (reason,) = told.found["reasons"]
+    assert reason.startswith("unmeasured (")
+    assert "has no reports/metrics.json" in reason
+    assert told.found["verdict"] == "look", "nothing was compared"
+
+
+def test_where_the_base_s_bundle_is_lost_each_side_s_own_figures_are_left(
+    report: Any, desk: Workplace
+) -> None:
+    lock = desk.git("show", "base:dvc.lock")
+    at = lock.index("path: artifacts/bundle.tar")
+    md5 = lock[at:].split("md5: ")[1].split()[0]
+    places = [*desk.root.parent.glob(f"cache/files/md5/{md5[:2]}/{md5[2:]}"), *desk.root.glob(f".slipway/**/{md5[2:]}")]  # fmt: skip
+    kept = {place: place.read_bytes() for place in places}
+    assert len(kept) == 2, places
+    for place in places:
+        place.unlink()
+    try:
+        told = report("better", "--base", "base")
+    finally:
+        for place, content in kept.items():
+            place.write_bytes(content)
+    assert told.found["verdict"] == "look"
+    assert "cannot be fetched" in told.only["note"] or "is neither in DVC's cache" in told.only["note"]
+    assert told.metric("recall")["interval"] is None
+    assert "The figures are each one's own." in told.markdown
+
+
+def test_what_is_not_committed_is_not_in_it_and_that_is_said(report: Any, desk: Workplace) -> None:
+    desk.git("checkout", "--quiet", "--force", "base")
+    (desk.root / "note.txt").write_text("x")
+    try:
+        told = report("base")
+    finally:
+        (desk.root / "note.txt").unlink()
+    assert told.found["notes"] == ["the work tree differs from HEAD and is not in this report: note.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--base", "nowhere"), "there is no revision nowhere"),
+        (("--environment", "mars"), "unknown environment 'mars'"),
+    ],
+)
+def test_what_is_not_there_is_refused(desk: Workplace, arguments: tuple[str, ...], words: str) -> None:
+    said = desk.slipway("report", *arguments)
+    assert said.code == 1
+    assert words in said.err
+    assert "next: " in said.err
+
+
+def test_parameters_that_the_bundle_was_not_made_by_are_a_reason_to_stop(
+    report: Any, desk: Workplace
+) -> None:
+    desk.git("checkout", "--quiet", "--force", "-B", "stale", "base")
+    desk.set("train.decision_threshold", "0.02")
+    desk.git("commit", "--quiet", "--all", "--message", "Forget dvc repro")
+    told = report("stale", "--base", "base")
+    assert told.found["verdict"] == "stop"
+    assert told.found["reasons"] == [
+        "the bundle was not made by these parameters: dvc.lock is stale, dvc repro makes it anew"
+    ]
+    assert told.found["version"] is None
+
+
+def test_another_split_is_not_compared_as_the_older_model_may_know_the_rows(report: Any) -> None:
+    told = report("resplit", "--base", "base")
+    assert told.found["verdict"] == "look"
+    assert told.only["note"].startswith("the data or their split differ")
+    assert told.only["slices"] == []
+    assert told.metric("recall")["interval"] is None
+
+
+def test_a_base_whose_parameters_are_of_another_version_is_compared_by_its_bundle(
+    report: Any, desk: Workplace
+) -> None:
+    desk.git("checkout", "--quiet", "--force", "-B", "older", "base")
+    params = desk.root / "params.yaml"
+    params.write_text(f"{params.read_text()}\nunknown: 1\n")
+    desk.git("commit", "--quiet", "--all", "--message", "As another version has it")
+    told = report("narrow", "--base", "older")
+    assert told.found["verdict"] == "look"
+    assert told.only["interface"] == [{"what": "column mean_area: maximum 5000, was 10000", "breaks": True}]
+    assert told.only["parameters"] is None
+
+
+def test_a_desired_state_that_cannot_be_told_does_not_look_as_if_there_were_none(
+    report: Any, desk: Workplace
+) -> None:
+    desk.git("tag", "--annotate", "tumour-screening#staging#1", "--message", "Release: v7.0.0", "base")
+    try:
+        told = report("better", "--environment", "staging")
+    finally:
+        desk.git("tag", "--delete", "tumour-screening#staging#1")
+    assert told.found["verdict"] == "look"
+    assert told.found["rollout"] is None
+    assert "nothing to go back to" not in told.markdown
+
+
+def test_a_folder_that_is_a_file_is_refused(desk: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = desk.slipway("report", "--out", str(tmp_path / "file"))
+    assert (said.code, said.err.count("Traceback")) == (1, 0)
+    assert "cannot be written to" in said.err
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        if tag not in {"meta", "br", "hr"}:
+            self.open.append(tag)
+        for name, value in attrs:
+            assert name not in {"src", "href"} or not (value or "").startswith("http")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_else(report: Any) -> None:
+    told = report("ill", "--base", "base")
+    tags = _Tags()
+    tags.feed(told.html)
+    assert tags.open == []
+    assert {"table", "svg", "circle"} <= tags.seen
+    assert "#b42318" in told.html, "what is worse is red"
+
+
+def test_the_comment_begins_with_what_finds_it_again(report: Any) -> None:
+    told = report("better", "--base", "base")
+    assert told.markdown.startswith("<!-- slipway report -->\n\n## ")
+    assert MarkdownIt("commonmark").enable("table").render(told.markdown).count("<table>") >= 1
