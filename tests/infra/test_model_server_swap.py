@@ -51,6 +51,13 @@ def led(home: Home, process: Process, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
+def impatient(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not come at once is not waited for."""
+    monkeypatch.setattr(module, "OPEN_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0)
+
+
+@pytest.fixture
 def swap(module: ModuleType, home: Home, process: Process) -> Callable[..., list[str]]:
     """Swaps to green, which serves already."""
 
@@ -90,15 +97,10 @@ def test_check_mode_says_the_same_and_changes_nothing(
     assert module.would(home.folder, given) == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_process_that_does_not_open_the_door_is_an_error(
-    module: ModuleType,
-    swap: Callable[..., list[str]],
-    led: list[str],
-    account: ModuleType,
-    home: Home,
-    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType, swap: Callable[..., list[str]], led: list[str], account: ModuleType, home: Home
 ) -> None:
-    monkeypatch.setattr(module, "OPEN_SECONDS", 0.1)
     signal.signal(signal.SIGUSR1, lambda *_: led.append("told"))
     with pytest.raises(
         module.StepError, match=r"green is ready, but does not answer .* after 0.1 s"
@@ -118,15 +120,10 @@ def test_a_slot_without_a_process_is_an_error(
     assert led == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_another_release_at_the_front_door_is_an_error_and_is_not_written_down(
-    module: ModuleType,
-    swap: Callable[..., list[str]],
-    led: list[str],
-    account: ModuleType,
-    home: Home,
-    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType, swap: Callable[..., list[str]], led: list[str], account: ModuleType, home: Home
 ) -> None:
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0)
     with pytest.raises(module.StepError, match=r"by v1.2.0, but is answered by v1.1.0") as failed:
         swap(line={**LINE, "release": "v1.2.0"})
     assert (failed.value.step, len(led)) == ("Ask the front door which release it is", 1)
@@ -161,6 +158,23 @@ def test_the_other_slot_is_told_to_end_when_this_one_has_answered(
     monkeypatch.setattr(module.MANAGERS["supervisord"], "stop", stop)
     assert "other slot stopped" in swap()
     assert seen == [("blue", (200, b'{"release": "v1.1.0"}'), 1)]
+
+
+def test_when_the_other_slot_has_been_told_to_end_a_failure_does_not_end_this_one(
+    module: ModuleType,
+    swap: Callable[..., list[str]],
+    home: Home,
+    led: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(module.MANAGERS["supervisord"], "stop", lambda _, slot: ended.append(slot) or True)
+    (home.folder / "releases.jsonl").unlink()
+    (home.folder / "releases.jsonl").mkdir()
+    with pytest.raises(module.StepError) as failed:
+        swap()
+    assert (failed.value.step, ended, len(led)) == ("Write down what went live", ["blue"], 1)
+    assert str((home.folder / "live").readlink()) == "slots/green", "else nothing would serve"
 
 
 def test_a_link_that_cannot_be_made_is_a_failure_of_its_step(

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 from slipway.fleet.analysis import measure
@@ -83,8 +84,10 @@ def bake(
     for number in range(_REPLAYS):
         if verdict.decision is not Decision.INCONCLUSIVE or (number and not _lacks_data_only(verdict)):
             break
-        left, count = max(1.0, until - clock()), settings.minimum_requests
-        asked = _on_all([*new.values(), *old.values()], lambda host: _replay(host, rows, count, left))  # noqa: B023
+        replay = partial(
+            _replay, rows=rows, count=settings.minimum_requests, seconds=max(1.0, until - clock())
+        )
+        asked = _on_all([*new.values(), *old.values()], replay)
         looks.append(_look(new, old, clock))
         verdict = judge(looks, settings)
         if asked.count(_REPLAYED) < len(asked):

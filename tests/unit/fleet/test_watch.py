@@ -124,11 +124,18 @@ def test_without_traffic_all_are_asked_the_same_rows_and_that_decides(services: 
     assert [service.asked for service in services.values()] == [ROWS * 600] * 3
 
 
-def test_where_not_all_that_was_asked_has_counted_it_is_asked_again(services: dict[str, Service]) -> None:
-    services["a"].counted = 0.5
+@pytest.mark.parametrize(
+    ("counted", "decision", "asked"),
+    [(0.5, Decision.PROMOTE, 400), (0.1, Decision.INCONCLUSIVE, 600)],
+    ids=["until enough has", "but not for ever"],
+)
+def test_where_not_all_that_was_asked_has_counted_it_is_asked_again(
+    services: dict[str, Service], counted: float, decision: Decision, asked: int
+) -> None:
+    services["a"].counted = counted
     verdict, _ = bake(services, per_second=0, least=200)
-    assert verdict.decision is Decision.PROMOTE
-    assert [len(service.asked) for service in services.values()] == [400] * 3
+    assert verdict.decision is decision
+    assert [len(service.asked) for service in services.values()] == [asked] * 3
 
 
 def test_a_suspicion_is_not_diluted_by_asking_again(services: dict[str, Service]) -> None:
@@ -137,13 +144,6 @@ def test_a_suspicion_is_not_diluted_by_asking_again(services: dict[str, Service]
     assert verdict.decision is Decision.INCONCLUSIVE
     assert "errors: suspect" in verdict.reasons
     assert len(services["a"].asked) == 1200
-
-
-def test_what_cannot_be_decided_is_not_asked_for_ever(services: dict[str, Service]) -> None:
-    services["a"].counted = 0.1
-    verdict, _ = bake(services, per_second=0, least=200)
-    assert verdict.decision is Decision.INCONCLUSIVE
-    assert [len(service.asked) for service in services.values()] == [600] * 3
 
 
 def test_without_traffic_a_release_that_decides_otherwise_is_stopped(services: dict[str, Service]) -> None:

@@ -35,7 +35,7 @@ description:
   - Links the slot to the release, starts it, and asks it the golden rows by its side door.
   - Points C(live) to it, tells its process, and waits until the release answers at the front door. Only then is the other
     slot told to end. Last it writes down what went live.
-  - Where a step fails, C(live) leads where it led before, and the slot is told to end.
+  - Where a step fails before the other slot has been told to end, C(live) leads where it led before, and the slot is told to.
   - All steps of a host in one module, because each task of its own costs almost half a second on every host.
 author: Slipway
 options:
@@ -89,27 +89,31 @@ def swap(home: Path, given: dict) -> list[str]:
     """What was done.
 
     Raises:
-        StepError: A step failed; `live` leads where it led before, and the slot is told to end.
+        StepError: A step failed. As long as the other slot has not been told to end, `live` leads where it led before then,
+            and this slot is told to end; from then on this slot serves, and goes on.
     """
+    slot, line = given["slot"], given["line"]
     manager = MANAGERS[given["manager"]](home)
     with step(LINK):
         before = str((home / "live").readlink()) if (home / "live").is_symlink() else ""
     try:
-        return _taken_over(home, manager, given)
+        done = taken_over(home, manager, given)
     except StepError:
         # Here and not in the role only, which may have lost the host by now.
-        with suppress(OSError):
-            if before:
-                point(home / "live", before)
-            else:
-                (home / "live").unlink(missing_ok=True)
-        with suppress(OSError):
-            if before != f"slots/{given['slot']}":
-                manager.stop(given["slot"])
+        put_back(home, manager, slot, before)
         raise
+    with step(STOP):
+        if manager.stop(SLOTS[slot]):
+            done.append("other slot stopped")
+    with step(LOG):
+        if is_news(home, line):
+            append(home / "releases.jsonl", line)
+            done.append("written down")
+    return done
 
 
-def _taken_over(home: Path, manager: Manager, given: dict) -> list[str]:
+def taken_over(home: Path, manager: Manager, given: dict) -> list[str]:
+    """Bring the slot so far that it answers at the front door, beside the other one; what was done."""
     slot, line, done = given["slot"], given["line"], []
     with step(LINK):
         if (order := home / "run" / "shadow.json").exists():
@@ -126,19 +130,23 @@ def _taken_over(home: Path, manager: Manager, given: dict) -> list[str]:
         if not is_open(home, slot):
             open_door(home, manager, slot, OPEN_SECONDS)
             done.append("front door opened")
-    # Both slots accept now: the other one is not told to end before this one has answered.
     answers = proven(given["url"], line["release"], ANSWER_SECONDS)
     if answers != line["release"]:
         said = f"{given['url']} should be answered by {line['release']}, but is answered by {answers}"
         raise StepError(ASK, said)
-    with step(STOP):
-        if manager.stop(SLOTS[slot]):
-            done.append("other slot stopped")
-    with step(LOG):
-        if is_news(home, line):
-            append(home / "releases.jsonl", line)
-            done.append("written down")
     return done
+
+
+def put_back(home: Path, manager: Manager, slot: str, before: str) -> None:
+    """Let `live` lead where it led, and end the slot where that is another one."""
+    with suppress(OSError):
+        if before:
+            point(home / "live", before)
+        else:
+            (home / "live").unlink(missing_ok=True)
+    with suppress(OSError):
+        if before != f"slots/{slot}":
+            manager.stop(slot)
 
 
 @contextmanager
