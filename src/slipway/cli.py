@@ -202,7 +202,7 @@ def history(
                 record.commit[:7],
                 record.bundle[:12],
             ]
-            for at, action, by, record in entries
+            for at, action, by, record, _ in entries
         ],
     )
 

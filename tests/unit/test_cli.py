@@ -400,7 +400,8 @@ def test_history_shows_the_latest_first_and_cuts_nothing_off(
 def test_history_as_json_holds_every_digest(slipway: Slipway, host: Host) -> None:
     code, out, _ = slipway("history", "local", "--json")
     expected = [
-        {**host.record(label).model_dump(), "at": "2026-06-01T12:00:00Z", "action": "deploy", "by": "ada"}
+        host.record(label).model_dump()
+        | {"at": "2026-06-01T12:00:00Z", "action": "deploy", "by": "ada", "desired": 0}
         for label in ("v1.0.0", "v0.9.0")
     ]
     assert (code, json.loads(out)) == (0, expected)

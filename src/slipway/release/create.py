@@ -7,7 +7,7 @@ from semver import Version
 
 from slipway.errors import Refused
 from slipway.params import Params
-from slipway.release import objects, pins
+from slipway.release import chain, objects, pins
 from slipway.release.git import Repository, Tag, TagExistsError
 from slipway.release.names import FIRST, ReleaseName
 from slipway.release.pins import Pins
@@ -49,7 +49,7 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
 
     Raises:
         Refused: The work tree is dirty, a gate fails, the lock is stale, an object is not in the DVC remote,
-            or the tag exists. Nothing has been written then.
+            the tag exists, or nobody whose tags count signs it. Nothing has been written then.
         InputError: There is no commit yet, or it lacks a file that a release needs.
     """
     model = settings.model.name
@@ -80,6 +80,7 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
         repository.tag(name.tag, found.commit, f"{title}\n\n{body}", now, after)
     except TagExistsError as error:
         raise Refused(f"{name.tag} was not made: {error}", next_command="slipway release") from error
+    chain.seal(repository, name.tag)
     return Made(name, why)
 
 

@@ -58,6 +58,13 @@ def at(repository: Repository, revision: str, model: str) -> Pins:
     return read_from(commit, model, revision, lambda path: repository.read(commit, path))
 
 
+def records(repository: Repository, commit: str) -> dict[str, str]:
+    """What the pipeline wrote into git itself, rather than into DVC: md5 by path, as `dvc.lock` has it."""
+    lock = YAML(typ="safe", pure=True).load(repository.read(commit, "dvc.lock") or "") or {}
+    outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs if repository.read(commit, out["path"]) is not None}
+
+
 def in_work_tree(repository: Repository, model: str) -> Pins:
     """What the work tree pins.
 

@@ -191,6 +191,7 @@ def test_a_deploy_declares_provisions_and_tells_the_host_where_the_bytes_are(
             "runtime": pinned.runtime.sha256,
         },
         "model_server_action": "deploy",
+        "model_server_desired": 1,
         "model_server_bundle_url": bundle.as_uri(),
         "model_server_runtime_url": runtime.as_uri(),
         "model_server_free_bytes_minimum": 8 * (bundle.stat().st_size + runtime.stat().st_size),
@@ -464,7 +465,9 @@ def test_a_rollback_needs_no_object_and_plans_no_machines(
     (ready.environment.folder / "terraform" / "terraform.tfstate").write_text("{}")
     rollout.roll_back(ready, None)
     assert terraform.verbs == ["output"]
-    assert set(told(ansible)) == {"model_server_release", "model_server_action", "model_server_by"}
+    variables = told(ansible)
+    assert set(variables) == {f"model_server_{what}" for what in ("release", "action", "by", "desired")}
+    assert variables["model_server_desired"] == len(declared(workshop)) == 3
 
 
 def test_a_rollback_to_a_release_that_left_the_host_fetches_it(

@@ -11,7 +11,7 @@ from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import InputError, Refused
 from slipway.release import create
-from slipway.release.git import GitError, Repository
+from slipway.release.git import GitError, Repository, Tag
 from slipway.release.names import ReleaseName
 
 
@@ -34,7 +34,8 @@ def test_a_release_is_an_annotated_tag_that_says_what_it_holds(workshop: Worksho
         json.loads((workshop.root / name).read_text()) for name in ("manifest.json", "runtime.json")
     )
     title = "v1.0.0: recall 0.950, ROC AUC 0.980; the first release"
-    assert tag == (
+    assert tag == Tag(
+        "wear@v1.0.0",
         "wear@v1.0.0",
         workshop.git("rev-parse", "HEAD"),
         NOW,
@@ -89,7 +90,7 @@ def test_releases_are_listed_the_oldest_version_first(versions: list[tuple[int, 
     class Listed(Repository):
         def _git(self, *_: str, **__: object) -> str:
             return "".join(
-                f"wear@v{major}.{minor}.{patch}\0{'a' * 40}\x001700000000\0Ada\0x\1\n"
+                f"wear@v{major}.{minor}.{patch}\0\0{'a' * 40}\x001700000000\0Ada\0x\1\n"
                 for major, minor, patch in versions
             )
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import InputError, MachineError
-from slipway.release.git import GitError, Repository, TagExistsError
+from slipway.release.git import GitError, Repository, Tag, TagExistsError
 
 SECOND = timedelta(seconds=1)
 
@@ -73,7 +73,7 @@ def test_a_tag_says_commit_time_author_and_message(workshop: Workshop) -> None:
     commit = workshop.git("rev-parse", "HEAD")
     workshop.repository.tag("wear@v1.0.0", commit, "Title\n\nBody: yes\n", NOW, None)
     (tag,) = workshop.repository.tags("wear@*")
-    assert tag == ("wear@v1.0.0", commit, NOW, "Ada", "Title\n\nBody: yes")
+    assert tag == Tag("wear@v1.0.0", "wear@v1.0.0", commit, NOW, "Ada", "Title\n\nBody: yes")
 
 
 def test_only_annotated_tags_count(workshop: Workshop) -> None:
