@@ -24,7 +24,7 @@ from tests.unit.machine import (
 )
 from tests.unit.workshop import NOW, Workshop, hermetic, workshop
 
-from slipway import cli
+from slipway.cli import app
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import rollout
 from slipway.release import quarantine
@@ -149,7 +149,7 @@ def test_an_interrupt_before_the_command_begins_ends_the_same_way(capsys: pytest
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    assert cli._run(interrupt, debug=False) == 130
+    assert app._run(interrupt, debug=False) == 130
     assert capsys.readouterr() == ("", CANCELLED)
 
 
