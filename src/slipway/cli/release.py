@@ -9,6 +9,7 @@ from slipway import params
 from slipway.cli.context import now
 from slipway.cli.options import AsJson
 from slipway.cli.output import print_json, say, stderr, stdout
+from slipway.errors import MachineError
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
 from slipway.release.git import Repository
@@ -21,6 +22,19 @@ def release(
     unquarantine: Annotated[
         str | None, typer.Option(metavar="RELEASE", help="Let a release that failed be rolled out again.")
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="Append release=... to it, for a workflow's next step."
+        ),
+    ] = None,
+    *,
+    if_changed: Annotated[
+        bool,
+        typer.Option("--if-changed", help="Only where the bundle, the runtime or the contract has changed."),
+    ] = False,
+    push: Annotated[bool, typer.Option("--push", help="Give the tag to the origin, or make none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which release it would be.")] = False,
 ) -> None:
     """Tag the commit as a release: major for another contract, minor for another model, else patch."""
     from slipway.release import create  # noqa: PLC0415
@@ -29,19 +43,37 @@ def release(
     if unquarantine:
         _lift(repository, unquarantine)
         return
-    made = create.release(repository, params.load(repository.root / "params.yaml"), version, now())
+    settings = params.load(repository.root / "params.yaml")
+    made = create.made_before(repository, settings.model.name) if if_changed else None
+    if made is None and dry_run:
+        made = create.planned(repository, settings.model.name, version)
+    elif made is None:
+        made = create.release(repository, settings, version, now())
+    if push and not dry_run and made.is_here:
+        create.share(repository, made)
+    if output:
+        _append(output, f"release={made.name.label if made.is_here else ''}")
+    if not made.is_new:
+        say(f"nothing to release: {made.why}")
+        return
     say(f"{made.name.tag}: {made.why}")
-    say(f"  next: slipway deploy local {made.name.label}")
+    say(f"  next: slipway {'release' if dry_run else f'deploy local {made.name.label}'}")
 
 
 def verify(
-    revision: Annotated[str, typer.Argument(metavar="[REV]", help="A commit or a tag.")] = "HEAD",
+    revision: Annotated[
+        str, typer.Argument(metavar="[REV]", help="A commit or a tag; latest: the newest release.")
+    ] = "HEAD",
     *,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a commit's pipeline in a clean room, and compare every output with its lock."""
-    from slipway.release import verify as honest  # noqa: PLC0415 - DVC takes a second to import
+    from slipway.release import create  # noqa: PLC0415 - DVC takes a second to import
+    from slipway.release import verify as honest  # noqa: PLC0415
 
+    repository = Repository.here()
+    if revision == "latest":
+        revision = create.latest(repository, params.load(repository.root / "params.yaml").model.name).tag
     progress = Progress(stderr() if as_json else stdout())
     with progress.shown():
 
@@ -51,7 +83,7 @@ def verify(
             else:
                 progress.end("; ".join([finding.verdict, *finding.reasons]))
 
-        found = honest.verify(Repository.here(), revision, on_stage)
+        found = honest.verify(repository, revision, on_stage)
     if as_json:
         print_json(found._asdict() | {"stages": [stage._asdict() for stage in found.stages]})
     if found.verdict is honest.Verdict.DIFFERENT:
@@ -82,6 +114,14 @@ def report(
     page = files.write(found, repository.root / out)
     reasons = [f"  {line}" for line in found.reasons]
     say("\n".join([f"{found.verdict}: {found.title}", *reasons, f"  next: {page}"]))
+
+
+def _append(file: Path, line: str) -> None:
+    try:
+        with file.open("a", encoding="utf-8") as output:
+            output.write(f"{line}\n")
+    except OSError as error:
+        raise MachineError(f"{file} cannot be written to: {error.strerror}") from error
 
 
 def _lift(repository: Repository, release: str) -> None:
