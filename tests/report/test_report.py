@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.local.workplace import Workplace
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.local.workplace import Workplace
 
 
 class Told:
@@ -158,6 +157,38 @@ def test_what_is_not_committed_is_not_in_it_and_that_is_said(report: Any, desk: 
     finally:
         (desk.root / "note.txt").unlink()
     assert told.found["notes"] == ["the work tree differs from HEAD and is not in this report: note.txt"]
+
+
+def test_a_clone_that_has_only_the_newest_commit_may_not_know_all_and_that_is_said(
+    desk: Workplace, tmp_path: Path
+) -> None:
+    shallow = Workplace(tmp_path / "shallow")
+    git = ["git", "clone", "--quiet", "--depth=1", "--no-tags", "--branch=better", desk.root.as_uri()]
+    desk.run(*git, str(shallow.root))
+    for name in (".venv", ".dvc/config.local"):
+        (shallow.root / name).symlink_to(desk.root / name)
+    shallow.does("report", "--out", str(tmp_path))
+    found = json.loads((tmp_path / "report.json").read_text())
+    note = "this clone is shallow: releases and desired states may be missing"
+    assert note in found["notes"]
+    assert note in (tmp_path / "report.md").read_text()
+
+
+def test_a_next_version_that_cannot_be_told_does_not_hide_the_rest(report: Any, desk: Workplace) -> None:
+    desk.git("checkout", "--quiet", "-B", "unlocked", "base")
+    desk.git("rm", "--quiet", "dvc.lock")
+    desk.git("commit", "--quiet", "--message", "Forget the lock")
+    desk.git("tag", "--annotate", "tumour-screening@v1.9.0", "--message", "By hand", "unlocked")
+    try:
+        told = report("better", "--base", "base")
+    finally:
+        desk.git("tag", "--delete", "tumour-screening@v1.9.0")
+    assert told.found["version"] is None
+    (note,) = told.found["notes"]
+    assert "tumour-screening@v1.9.0" in note
+    assert "dvc.lock" in note
+    assert told.found["verdict"] == "fine"
+    assert told.only["decisions"]
 
 
 @pytest.mark.parametrize(
