@@ -62,8 +62,8 @@ def test_what_was_changed_behind_terraform_is_named_without_its_values_and_mende
     applied: Applied, tmp_path: Path
 ) -> None:
     small = applied.small
-    ec2, s3 = small.aws.client("ec2"), small.aws.client("s3")
-    group, machine = small.host()["SecurityGroups"][0]["GroupId"], small.host()["InstanceId"]
+    ec2, s3, ssm = (small.aws.client(name) for name in ("ec2", "s3", "ssm"))
+    group = small.host()["SecurityGroups"][0]["GroupId"]
     door = {
         "IpProtocol": "tcp",
         "FromPort": 2222,
@@ -71,8 +71,8 @@ def test_what_was_changed_behind_terraform_is_named_without_its_values_and_mende
         "IpRanges": [{"CidrIp": "198.51.100.0/24"}],
     }
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[door])
-    s3.put_bucket_versioning(Bucket="objects-of-the-small", VersioningConfiguration={"Status": "Suspended"})
-    ec2.terminate_instances(InstanceIds=[machine])
+    ssm.put_parameter(Name="/small/token", Value=f"by-hand-{PLANTED}", Type="SecureString", Overwrite=True)
+    s3.delete_bucket(Bucket="objects-of-the-small")
     # What the code says meanwhile is no drift.
     small.main("staging").write_text(MAIN.replace("model-1", "model-9"))
     before = small.state()
@@ -80,25 +80,23 @@ def test_what_was_changed_behind_terraform_is_named_without_its_values_and_mende
     small.main("staging").write_text(MAIN)
     assert done.returncode == 2, done.stderr
     assert done.stdout.split("\n", 1)[1] == (
-        "staging: 3 changed and 1 gone behind Terraform's back\n"
-        f"\nDANGEROUS\n  {HOST}: a host is gone\n"
-        "\nChanged (3)\n"
-        "  aws_s3_bucket.objects: versioning\n"
-        "  aws_s3_bucket_versioning.objects: versioning_configuration\n"
+        "staging: 2 changed and 2 gone behind Terraform's back\n"
+        "\nDANGEROUS\n  aws_s3_bucket.objects: a bucket is gone\n"
+        "\nChanged (2)\n"
         "  aws_security_group.hosts: ingress\n"
-        f"\nGone (1)\n  {HOST}: a host\n"
+        "  aws_ssm_parameter.token: value, version\n"
+        "\nGone (2)\n  aws_s3_bucket.objects: a bucket\n  aws_s3_bucket_versioning.objects\n"
     )
     page, told = (tmp_path / "drift.md").read_text(), (tmp_path / "drift.json").read_text()
-    assert page.startswith("## Drift of staging: 3 changed and 1 gone behind Terraform's back\n")
+    assert page.startswith("## Drift of staging: 2 changed and 2 gone behind Terraform's back\n")
     assert "- `aws_security_group.hosts`: ingress\n" in page
-    assert json.loads(told)["missing"] == [HOST]
-    for value in ("198.51.100", "2222", "Suspended", group, machine, PLANTED):
+    assert json.loads(told)["missing"] == ["aws_s3_bucket.objects"]
+    for value in ("198.51.100", "2222", "by-hand", group, PLANTED):
         assert value not in done.stdout + done.stderr + page + told
     assert small.state() == before, "who looks does not write"
     said = small.does("infra", "apply", "staging")
-    assert "staging: 1 to create, 1 to change in place, 0 to replace, 0 to destroy" in said
+    assert "staging: 2 to create, 1 to change in place, 0 to replace, 0 to destroy" in said
     assert "\nChanged behind Terraform's back\n" in said
-    assert small.host()["State"]["Name"] == "running"
     assert s3.get_bucket_versioning(Bucket="objects-of-the-small")["Status"] == "Enabled"
 
 
