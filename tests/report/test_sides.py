@@ -189,7 +189,7 @@ def test_words_of_others_are_words_and_no_markup() -> None:
         EVIL, [], EVIL, None, [], 0, [], [Change(f"category {EVIL} is refused now", breaks=True)], [f"a: {EVIL}"], None, None, None, same_model=False,
     )  # fmt: skip
     found = Report(
-        EVIL.replace("\n", " "), "c", Verdict.LOOK, [EVIL], {}, f"v1.0.0: {EVIL}", [change], [EVIL], None
+        EVIL.replace("\n", " "), "c", Verdict.LOOK, [EVIL], {}, f"v1.0.0: {EVIL}", [change], [EVIL], None, []
     )
     page = html.write(found._replace(title="HEAD"))
     assert "<img" not in page

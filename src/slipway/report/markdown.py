@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from math import isfinite
 
+from slipway.fleet import infra_shown
 from slipway.report.build import Report, Verdict
 from slipway.report.comparison import Comparison, Metric
 
@@ -21,10 +22,11 @@ def write(found: Report) -> str:
         *([f"It would be released as **{_text(found.version)}**."] if found.version else []),
         *(_comparison(each) for each in found.comparisons),
         *([] if found.comparisons else [_alone(found)]),
+        *(infra_shown.markdown(each, level=3) for each in found.infrastructure),
         _rollout(found),
         *(["### Not in this report", _list(found.notes)] if found.notes else []),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
 def _comparison(found: Comparison) -> str:
