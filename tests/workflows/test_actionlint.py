@@ -41,7 +41,15 @@ def lint(folder: Path, workflow: str, path: str) -> subprocess.CompletedProcess[
     file = folder / ".github" / "workflows" / "sample.yml"
     file.parent.mkdir(parents=True)
     file.write_text(workflow)
-    command = [UV, "run", "--quiet", "--script", "--locked", ROOT / ".github" / "lint.py", folder]
+    command = [
+        str(UV),
+        "run",
+        "--quiet",
+        "--script",
+        "--locked",
+        str(ROOT / ".github" / "lint.py"),
+        str(folder),
+    ]
     done = subprocess.run(
         command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
