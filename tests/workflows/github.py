@@ -42,7 +42,7 @@ class GitHub:
     """A repository on GitHub, and the machines that run its workflows.
 
     `origin` is a bare repository, `folder` the place for everything that a run makes. `environ` is what the runner's image
-    brings into every step, such as PATH; `minute` is how many seconds a minute of `timeout-minutes` takes; somebody cancels the run
+    brings into every step, such as PATH; `api_url` is where the API is asked, `minute` is how many seconds a minute of `timeout-minutes` takes; somebody cancels the run
     as it comes to one of the jobs `cancels`.
     """
 
@@ -54,6 +54,7 @@ class GitHub:
     environments: Mapping[str, Environment] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     minute: float = 60.0
+    api_url: str = "https://api.github.com"
     cancels: frozenset[str] = frozenset()
 
     @property

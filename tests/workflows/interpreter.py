@@ -70,11 +70,11 @@ def interpret(path: Path, event: Event, github: GitHub) -> Run:
     started = event.called is not None or event.name == "workflow_dispatch"
     inputs = triggers.inputs(declared, given, path.name) if started else {}
     known_to = replace(github, secrets={}, variables={}) if event.from_fork else github
-    contexts = {"github": _context(workflow, event), "inputs": inputs, "vars": dict(known_to.variables)}
+    contexts = {"github": _context(workflow, event, github.api_url), "inputs": inputs, "vars": dict(known_to.variables)}
     return _Graph(workflow, event, known_to, {**contexts, "secrets": dict(known_to.secrets)}).run()
 
 
-def _context(workflow: Workflow, event: Event) -> dict[str, Any]:
+def _context(workflow: Workflow, event: Event, api_url: str) -> dict[str, Any]:
     """The context `github`."""
     repository, actor = (
         event.payload["repository"]["full_name"],
@@ -86,7 +86,7 @@ def _context(workflow: Workflow, event: Event) -> dict[str, Any]:
         "ref_type": event.ref_type, "sha": event.sha, "head_ref": event.head_ref, "base_ref": event.base_ref,
         "repository": repository, "repository_owner": repository.partition("/")[0], "actor": actor, "triggering_actor": actor,
         "workflow": workflow.name, "workflow_ref": file, "workflow_sha": event.sha, "run_id": "1001", "run_number": "1",
-        "run_attempt": "1", "server_url": "https://github.com", "api_url": "https://api.github.com",
+        "run_attempt": "1", "server_url": "https://github.com", "api_url": api_url,
     }  # fmt: skip
 
 
