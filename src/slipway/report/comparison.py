@@ -128,7 +128,7 @@ def compare(old: Side, new: Side, validation: pd.DataFrame | None) -> Comparison
     base = base._replace(
         golden=golden,
         golden_rows=asked,
-        rows=(_trained_on(old.bundle), _trained_on(new.bundle)),
+        rows=(trained_on(old.bundle), trained_on(new.bundle)),
         bundle_bytes=(_size(old.bundle), _size(new.bundle)),
     )
     if validation is None:
@@ -190,7 +190,7 @@ def _incomparable(old: Side, new: Side, validation: pd.DataFrame) -> str:
         return f"the older model needs {', '.join(missing)}, which the newer data does not have so"
     if old.settings is None or new.settings is None:
         return "how one side has split its data cannot be read"
-    if old.pins.data is None or old.pins.data != new.pins.data or old.settings.split != new.settings.split:
+    if not old.has_rows_of(new):
         return "the data or their split differ, so the older model may have been trained on these rows"
     return ""
 
@@ -284,7 +284,8 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     return {path: json.dumps(value)}
 
 
-def _trained_on(bundle: Bundle) -> int:
+def trained_on(bundle: Bundle) -> int:
+    """How many rows."""
     return int(json.loads(bundle.read(REFERENCE))["rows"])
 
 
