@@ -68,8 +68,14 @@ class Team:
 
     def _reach(self) -> dict[str, str]:
         """What leads to the AWS of this machine; credentials are another thing."""
-        kept = {name: value for name, value in self.aws.environment.items() if "KEY" not in name and "REGION" not in name}
-        certificates = {name: value for name, value in os.environ.items() if name.endswith(("_CA_BUNDLE", "_CERT_FILE"))}
+        kept = {
+            name: value
+            for name, value in self.aws.environment.items()
+            if "KEY" not in name and "REGION" not in name
+        }
+        certificates = {
+            name: value for name, value in os.environ.items() if name.endswith(("_CA_BUNDLE", "_CERT_FILE"))
+        }
         return {**certificates, **kept, "SLIPWAY_STATE_BUCKET": STATES}
 
     def _path(self) -> str:
@@ -104,7 +110,9 @@ class Team:
             self._describe(environment, hosts)
         self.ada.run("dvc", "remote", "modify", "local", "url", f"s3://{OBJECTS}")
         (self.ada.root / ".github" / "allowed_signers").write_text(
-            "".join(f'{who}@example.org namespaces="git" {self.keys[who]}\n' for who in ("workflow", "ada-key"))
+            "".join(
+                f'{who}@example.org namespaces="git" {self.keys[who]}\n' for who in ("workflow", "ada-key")
+            )
         )
         self.commit("Describe the team")
         self.ada.git("push", "--quiet", "origin", "HEAD:main")
@@ -119,14 +127,21 @@ class Team:
             "url": f"http://{self.lab.hosts[hosts[0]].address}:{PORT}",
             "service_manager": "systemd",
             "hosts": {
-                name: {"address": str(self.lab.hosts[name].address), "connection": "ssh", "home": HOME, "port": PORT}
+                name: {
+                    "address": str(self.lab.hosts[name].address),
+                    "connection": "ssh",
+                    "home": HOME,
+                    "port": PORT,
+                }
                 for name in hosts
             },
         }
         (root / "main.tf.json").write_text(
             json.dumps(
                 {
-                    "variable": {name: {"default": ""} for name in ("domain", "github_repository", "ssh_public_key")},
+                    "variable": {
+                        name: {"default": ""} for name in ("domain", "github_repository", "ssh_public_key")
+                    },
                     "resource": {"terraform_data": {"fleet": {"input": fleet}}},
                     "output": {"fleet": {"value": "${terraform_data.fleet.output}"}},
                 }
@@ -175,7 +190,9 @@ class Team:
         self._runs += 1
         from dataclasses import replace  # noqa: PLC0415 - for this only
 
-        told = recorded(event, self.origin, {"repository": {"full_name": self._repository}, **(changes or {})})
+        told = recorded(
+            event, self.origin, {"repository": {"full_name": self._repository}, **(changes or {})}
+        )
         return interpret(
             WORKFLOWS / f"{workflow}.yml", told,
             replace(self.github, folder=self.folder / "runs" / str(self._runs), **around),
@@ -191,7 +208,10 @@ class Team:
     def desired(self, environment: str) -> list[str]:
         """Git's desired states, as the origin has them: `deploy v1.0.0`."""
         listed = _git(
-            self.origin, "for-each-ref", "--format=%(refname:lstrip=2) %(subject)", f"refs/tags/*#{environment}#*"
+            self.origin,
+            "for-each-ref",
+            "--format=%(refname:lstrip=2) %(subject)",
+            f"refs/tags/*#{environment}#*",
         ).splitlines()
         numbered = sorted(listed, key=lambda line: int(line.split()[0].rpartition("#")[2]))
         return [" ".join(line.split()[1:3]).lower() for line in numbered]

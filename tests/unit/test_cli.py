@@ -54,6 +54,7 @@ VERBS = [
     "release",
     "verify",
     "report",
+    "provenance",
     "doctor",
     "infra",
 ]

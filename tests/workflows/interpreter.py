@@ -70,7 +70,11 @@ def interpret(path: Path, event: Event, github: GitHub) -> Run:
     started = event.called is not None or event.name == "workflow_dispatch"
     inputs = triggers.inputs(declared, given, path.name) if started else {}
     known_to = replace(github, secrets={}, variables={}) if event.from_fork else github
-    contexts = {"github": _context(workflow, event, github.api_url), "inputs": inputs, "vars": dict(known_to.variables)}
+    contexts = {
+        "github": _context(workflow, event, github.api_url),
+        "inputs": inputs,
+        "vars": dict(known_to.variables),
+    }
     return _Graph(workflow, event, known_to, {**contexts, "secrets": dict(known_to.secrets)}).run()
 
 

@@ -30,6 +30,7 @@ app.command()(fleet.history)
 app.command()(release.release)
 app.command()(release.verify)
 app.command()(release.report)
+app.command()(release.provenance)
 app.command()(fleet.doctor)
 app.add_typer(infra.app, name="infra")
 

@@ -1,4 +1,4 @@
-"""Verbs on commits: tag one, rebuild it, tell what it does."""
+"""Verbs on commits: tag one, rebuild it, tell what it does, hand it out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,8 @@ from slipway.fleet import infra_summary
 from slipway.fleet.environment import STATE_FOLDER, Environment
 from slipway.fleet.progress import Progress
 from slipway.release.git import Repository
+from slipway.release.keys import KEY
+from slipway.release.names import ReleaseName
 
 
 def release(
@@ -124,6 +126,26 @@ def report(
     say("\n".join([f"{found.verdict}: {found.title}", *reasons, f"  next: {page}"]))
 
 
+def provenance(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="For example v1.2.0.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Instead of .slipway/provenance/RELEASE."),
+    ] = None,
+) -> None:
+    """Write what goes with a release: bundle, notes, model card, bill of materials, statement of origin, signature."""
+    from slipway.provenance import folder  # noqa: PLC0415 - scikit-learn takes a second to import
+
+    repository = Repository.here()
+    name = ReleaseName.parse(release, params.load(repository.root / "params.yaml").model.name)
+    place = repository.root / (out or Path(STATE_FOLDER, "provenance", name.label))
+    written = folder.write(repository, name, place)
+    say(f"{name.tag}: {', '.join(written.files)}")
+    if not written.signed:
+        say(f"  not signed: {KEY} holds no key")
+    say(f"  next: {written.folder / 'notes.md'}")
+
+
 def _append(file: Path, line: str) -> None:
     try:
         with file.open("a", encoding="utf-8") as output:
@@ -134,7 +156,6 @@ def _append(file: Path, line: str) -> None:
 
 def _lift(repository: Repository, release: str) -> None:
     from slipway.release import quarantine  # noqa: PLC0415 - see context_of
-    from slipway.release.names import ReleaseName  # noqa: PLC0415
 
     model = params.load(repository.root / "params.yaml").model.name
     name = ReleaseName.parse(release, model)

@@ -129,6 +129,12 @@ class Repository:
         except GitError:
             return None
 
+    def content(self, revision: str, path: str) -> bytes | None:
+        """Bytes of a file at a revision, as git keeps them, or None where it is not there."""
+        command = ["git", "cat-file", "blob", f"{revision}:{path}"]
+        done = subprocess.run(command, cwd=self.root, env=_inherited(), check=False, capture_output=True)
+        return None if done.returncode else done.stdout
+
     def tag(self, name: str, commit: str, message: str, now: datetime, after: datetime | None) -> None:
         """Make an annotated tag, dated `now`, or a second after `after` where that is later; signed where there is a key.
 

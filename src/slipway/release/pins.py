@@ -44,6 +44,8 @@ class Pins(NamedTuple):
     """Digest of the data that it is made of; None where an older pipeline has not written it down."""
     parameters: str | None
     """Digest of the parameters that it is made by; likewise."""
+    wheels: tuple[str, ...] = ()
+    """Names of the files that the runtime installs; empty where an older pipeline has not written them down."""
 
 
 def at(repository: Repository, revision: str, model: str) -> Pins:
@@ -144,4 +146,5 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         validation=pin("validation") if "validation" in artefacts else None,
         data=manifest.get("inputs", {}).get("data"),
         parameters=manifest.get("inputs", {}).get("params"),
+        wheels=tuple(runtime.get("wheels", ())),
     )

@@ -127,7 +127,7 @@ def compare(old: Side, new: Side, validation: pd.DataFrame | None) -> Comparison
     base = base._replace(
         golden=golden,
         golden_rows=asked,
-        rows=(_trained_on(old.model.bundle), _trained_on(new.model.bundle)),
+        rows=(trained_on(old.model.bundle), trained_on(new.model.bundle)),
         bundle_bytes=(_size(old.model.bundle), _size(new.model.bundle)),
     )
     if validation is None:
@@ -188,7 +188,7 @@ def _perhaps_known(old: Side, new: Side) -> str:
     """Why the older model may have been trained on those rows; empty where it was not."""
     if old.settings is None or new.settings is None:
         return "how one side has split its data cannot be read"
-    if old.pins.data is None or old.pins.data != new.pins.data or old.settings.split != new.settings.split:
+    if not old.has_rows_of(new):
         return "the data or their split differ, so the older model may have been trained on these rows"
     return ""
 
@@ -282,7 +282,8 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     return {path: json.dumps(value)}
 
 
-def _trained_on(bundle: Bundle) -> int:
+def trained_on(bundle: Bundle) -> int:
+    """How many rows."""
     return int(json.loads(bundle.read(REFERENCE))["rows"])
 
 

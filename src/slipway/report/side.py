@@ -46,6 +46,12 @@ class Side(NamedTuple):
             return self.model.contract
         return self.settings.contract if self.settings else None
 
+    def has_rows_of(self, other: "Side") -> bool:
+        """Whether both have the same data, and split it alike: what one was measured on is what the other was."""
+        if self.settings is None or other.settings is None or self.pins.data is None:
+            return False
+        return self.pins.data == other.pins.data and self.settings.split == other.settings.split
+
     def is_same(self, other: "Side") -> bool:
         """Whether both pin the same bytes, made by the same parameters."""
         ours, theirs = (side.pins._replace(commit="") for side in (self, other))

@@ -155,3 +155,13 @@ def test_git_without_an_author_sends_to_the_doctor(workshop: Workshop) -> None:
     assert not isinstance(caught.value, TagExistsError)
     assert caught.value.next_command == "slipway doctor"
     assert workshop.tags == []
+
+
+def test_a_file_of_a_commit_is_had_to_the_byte(workshop: Workshop) -> None:
+    content = b"one\r\ntwo\xff\n\n"
+    (workshop.root / "odd.bin").write_bytes(content)
+    commit = workshop.commit()
+    (workshop.root / "odd.bin").write_bytes(b"changed")
+    assert workshop.repository.content(commit, "odd.bin") == content
+    assert workshop.repository.content(commit, "absent") is None
+    assert workshop.repository.content("no-revision", "odd.bin") is None
