@@ -218,7 +218,7 @@ class Step:
         before = self.job.env
         self.job.env = {**before, **env}
         try:
-            code = self._script(env) if "run" in self.body else self._action()
+            code = self._script() if "run" in self.body else self._action()
         finally:
             added = {
                 name: value
@@ -248,7 +248,7 @@ class Step:
                 "outputs": result.outputs, "outcome": result.outcome, "conclusion": result.conclusion
             }  # fmt: skip
 
-    def _script(self, env: Mapping[str, str]) -> int | None:
+    def _script(self) -> int | None:
         job, defaults = self.job, self.job.filled(self.job.body.get("defaults", {}).get("run", {}))
         shell = self.body.get("shell", defaults.get("shell"))
         if shell not in _SHELLS:
@@ -259,7 +259,7 @@ class Step:
             job.filled(self.body.get("working-directory", defaults.get("working-directory", ".")))
         )
         files = {name: str(path) for name, path in self._files.items()}
-        everything = {**job.environment(), **job.env, **env, **files}
+        everything = {**job.environment(), **job.env, **files}
         minutes = number(job.filled(self.body.get("timeout-minutes", _JOB_MINUTES)))
         code, printed = job.execute(
             [*_SHELLS[shell], str(script)], folder, everything, minutes * job.github.minute
