@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.aws import REGION
-from tests.lab.fleet import HOME, PORT
+from tests.lab.fleet import HOME, PORT, answers
 from tests.lab.yard import Yard
 from tests.local.workplace import REPOSITORY, Workplace
 from tests.workflows.actions import ACTIONS
@@ -50,9 +52,13 @@ exec {make} "$@"
 class Team:
     """What Ada, who is a data scientist, sees of it."""
 
-    def __init__(self, folder: Path, lab: Lab, aws: Aws, seed: Path, api: str, repository: str) -> None:
+    def __init__(
+        self, folder: Path, lab: Lab, aws: Aws, seed: Path, api: str, repository: str, token: str
+    ) -> None:
         self.folder, self.lab, self.aws = folder, lab, aws
-        self._repository, self._runs = repository, 0
+        self._repository, self._token, self._runs = repository, token, 0
+        self.logs: list[str] = []
+        """What every step of every workflow has printed, before GitHub hides secrets in it."""
         self.origin = folder / "origin.git"
         self.ada = Workplace(folder / "ada", self._reach() | _credentials())
         self.keys = {who: _key(folder / who) for who in ("workflow", "ada-key", "stranger")}
@@ -185,18 +191,33 @@ class Team:
 
     # What GitHub does
 
-    def runs(self, workflow: str, event: str, changes: Mapping[str, Any] | None = None, **around: Any) -> Run:
-        """Run a workflow of the repository for an event; what it left for the next is kept."""
+    def runs(self, workflow: str, event: str, changes: Mapping[str, Any] | None = None) -> Run:
+        """Run a workflow of the repository for an event."""
         self._runs += 1
-        from dataclasses import replace  # noqa: PLC0415 - for this only
-
-        told = recorded(
-            event, self.origin, {"repository": {"full_name": self._repository}, **(changes or {})}
+        told = {"repository": {"full_name": self._repository}, **(changes or {})}
+        run = interpret(
+            WORKFLOWS / f"{workflow}.yml",
+            recorded(event, self.origin, told),
+            replace(self.github, folder=self.folder / "runs" / str(self._runs)),
         )
-        return interpret(
-            WORKFLOWS / f"{workflow}.yml", told,
-            replace(self.github, folder=self.folder / "runs" / str(self._runs), **around),
-        )  # fmt: skip
+        self.logs += [step.raw for job in run.jobs.values() for step in job.steps]
+        return run
+
+    def dispatches(self, workflow: str, **inputs: str) -> Run:
+        """Start a workflow by hand."""
+        return self.runs(workflow, "workflow_dispatch", {"inputs": inputs})
+
+    def comments(self, ci: Run, head: str, branch: str) -> Run:
+        """What follows a run of CI, which has left its artefacts."""
+        assert ci.jobs["report"].result == "success"
+        artefacts = self.artifacts
+        following = self.folder / "runs" / str(self._runs + 1) / "artifacts"
+        shutil.copytree(artefacts, following)
+        ended = {
+            "head_sha": head, "head_branch": branch, "event": "pull_request", "pull_requests": [],
+            "head_repository": {"full_name": self._repository, "owner": {"login": self._repository.partition("/")[0]}},
+        }  # fmt: skip
+        return self.runs("comment", "workflow_run", {"workflow_run": ended})
 
     @property
     def artifacts(self) -> Path:
@@ -218,9 +239,17 @@ class Team:
 
     def answers(self, environment: str) -> set[str]:
         """The releases that its hosts answer."""
-        from tests.lab.fleet import answers  # noqa: PLC0415 - for this only
-
         return {answers(self.lab.hosts[name]) for name in HOSTS[environment]}
+
+    def newest(self, environment: str) -> str:
+        """The newest desired state's tag."""
+        tags = [tag for tag in self.tags() if f"#{environment}#" in tag]
+        return max(tags, key=lambda tag: int(tag.rpartition("#")[2]))
+
+    @staticmethod
+    def words_of(key: Path) -> list[str]:
+        """The lines of a private key that nobody else's has."""
+        return [line for line in key.read_text().splitlines() if "-----" not in line][1:]
 
     def tags(self) -> set[str]:
         return set(_git(self.origin, "tag", "--list").splitlines())
