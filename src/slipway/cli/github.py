@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from slipway import params
 from slipway.cli.output import say
+from slipway.release.git import Repository
 
 app = typer.Typer(help="Say on GitHub what a workflow has found; for workflows only.", rich_markup_mode=None)
 
@@ -21,4 +23,22 @@ def comment(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With 
     workflow = here(os.environ, "slipway github comment")
     with Api(workflow) as api:
         for line in keeper.keep(workflow, api, folder):
+            say(line)
+
+
+@app.command()
+def release(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="For example v1.2.0; its tag is pushed.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With notes.md, and the files to add.")],
+) -> None:
+    """Make the GitHub Release of a tag, or complete it; what it has does not change (exit code 3)."""
+    from slipway.github import release as publisher  # noqa: PLC0415
+    from slipway.github.api import Api  # noqa: PLC0415
+    from slipway.github.workflow import here  # noqa: PLC0415
+    from slipway.release.names import ReleaseName  # noqa: PLC0415
+
+    workflow = here(os.environ, "slipway github release")
+    model = params.load(Repository.here().root / "params.yaml").model.name
+    with Api(workflow) as api:
+        for line in publisher.publish(workflow, api, ReleaseName.parse(release, model), folder):
             say(line)
