@@ -42,3 +42,33 @@ def release(
     with Api(workflow) as api:
         for line in publisher.publish(workflow, api, ReleaseName.parse(release, model), folder):
             say(line)
+
+
+@app.command()
+def issue(
+    title: Annotated[str, typer.Option("--title", help="By which it is found again.")],
+    body_file: Annotated[
+        Path | None,
+        typer.Option("--body-file", metavar="FILE", help="What is wrong, or why it no longer is."),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="For a new one; may be repeated.")
+    ] = None,
+    *,
+    close: Annotated[bool, typer.Option("--close", help="All is well again.")] = False,
+) -> None:
+    """Keep one open issue that says what is wrong, until it is closed."""
+    from slipway.github import files  # noqa: PLC0415
+    from slipway.github import issue as keeper  # noqa: PLC0415
+    from slipway.github.api import Api  # noqa: PLC0415
+    from slipway.github.workflow import here  # noqa: PLC0415
+
+    if body_file is None and not close:
+        raise typer.BadParameter("Missing option '--body-file', or '--close'.")
+    workflow = here(os.environ, "slipway github issue")
+    words = files.text(body_file.parent, body_file.name) if body_file else "all is well again."
+    with Api(workflow) as api:
+        if close:
+            say(keeper.close(workflow, api, title, words))
+        else:
+            say(keeper.keep(workflow, api, title, words, label or []))
