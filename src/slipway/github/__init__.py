@@ -1,0 +1,1 @@
+"""What the workflows say on GitHub: a comment, a release, an issue."""
