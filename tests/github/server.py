@@ -46,6 +46,8 @@ class Fault(NamedTuple):
 class GitHub:
     """The state of one repository, which tests read and write."""
 
+    token: str | None = TOKEN
+    """The only one that is good; None where every one that looks like a workflow's is."""
     login: str | None = None
     """The user of the token; None for that of a workflow, which may not ask."""
     page: int = 100
@@ -54,6 +56,7 @@ class GitHub:
     issues: list[Json] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     releases: list[Json] = field(default_factory=list)
+    rulesets: list[Json] = field(default_factory=list)
     contents: dict[int, bytes] = field(default_factory=dict)
     digests: bool = True
     keeps: int | None = None
@@ -159,7 +162,8 @@ def application(hub: GitHub) -> FastAPI:
                 failed = JSONResponse(fault.content, fault.status)
             failed.headers.update(fault.headers or {})
             return failed
-        if authorization != f"Bearer {TOKEN}":
+        good = "Bearer ghs_" if hub.token is None else f"Bearer {hub.token}"
+        if not (authorization == good or (hub.token is None and authorization.startswith(good))):
             return refusal(401, "Bad credentials")
         answered: Response = await call_next(request)
         return answered
@@ -167,6 +171,7 @@ def application(hub: GitHub) -> FastAPI:
     _people(app, hub)
     _issues(app, hub)
     _releases(app, hub)
+    _rulesets(app, hub)
     return app
 
 
@@ -296,6 +301,24 @@ def _releases(app: FastAPI, hub: GitHub) -> None:  # noqa: C901 - a table of pat
         for release in hub.releases:
             release["assets"] = [each for each in release["assets"] if each["id"] != number]
         return Response(status_code=204)
+
+
+def _rulesets(app: FastAPI, hub: GitHub) -> None:
+    @app.get(f"{HOME}/rulesets")
+    def rulesets(request: Request) -> Response:
+        return paged(hub, request, hub.rulesets)
+
+    @app.post(f"{HOME}/rulesets")
+    async def new_ruleset(request: Request) -> Response:
+        made = {"id": hub.next(), "source_type": "Repository", **await request.json()}
+        hub.rulesets.append(made)
+        return JSONResponse(made, 201)
+
+    @app.put(f"{HOME}/rulesets/{{number}}")
+    async def set_ruleset(number: int, request: Request) -> Response:
+        found = next(each for each in hub.rulesets if each["id"] == number)
+        found.update(await request.json())
+        return JSONResponse(found)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def site(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A repository with two commits on `main`."""
-    template = tmp_path_factory.getbasetemp() / "site"
+    template = tmp_path_factory.getbasetemp() / "workflows-site"
     if not template.exists():
         make(Site(template))
     shutil.copytree(template, tmp_path / "site")

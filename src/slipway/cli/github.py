@@ -72,3 +72,16 @@ def issue(
             say(keeper.close(workflow, api, title, words))
         else:
             say(keeper.keep(workflow, api, title, words, label or []))
+
+
+@app.command()
+def protect() -> None:
+    """Set the rules of .github/rulesets, by GITHUB_REPOSITORY and a GITHUB_TOKEN that may administer it."""
+    from slipway.github import protect as guard  # noqa: PLC0415
+    from slipway.github.api import Api  # noqa: PLC0415
+    from slipway.github.workflow import anywhere  # noqa: PLC0415
+
+    workflow = anywhere(os.environ, "slipway github protect")
+    with Api(workflow) as api:
+        for line in guard.protect(workflow, api, Repository.here().root):
+            say(line)

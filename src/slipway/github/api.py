@@ -95,6 +95,10 @@ class Api:
     def change(self, path: str, fields: dict[str, Any]) -> None:
         self._ask("PATCH", path, httpx.Response.read, json=fields)
 
+    def put(self, path: str, fields: dict[str, Any]) -> None:
+        """Have something be just so."""
+        self._ask("PUT", path, httpx.Response.read, json=fields)
+
     def delete(self, path: str) -> None:
         """Have it gone, which it may be already."""
         try:

@@ -124,12 +124,19 @@ def _missing(workflow: Workflow, api: Api, release: Release, wanted: list[_File]
     there = _assets(workflow, api, release)
     whole = {name: asset for name, asset in there.items() if asset.state == "uploaded"}
     for file in wanted:
+        if _is_signature(file):
+            continue
         if file.name in whole and not _same(workflow, api, whole[file.name], file):
             raise Refused(
                 f"{release.tag_name} on GitHub has another {file.name} than {file.sha256}, and a release does not change",
                 next_command="slipway release",
             )
     return [file for file in wanted if file.name not in whole]
+
+
+def _is_signature(file: _File) -> bool:
+    """Of the same bytes by the same key there are many; the one that was published first stays."""
+    return file.name.endswith(".sig")
 
 
 def _assets(workflow: Workflow, api: Api, release: Release) -> dict[str, Asset]:

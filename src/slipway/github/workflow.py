@@ -52,6 +52,23 @@ class Workflow:
         return f"/repos/{self.repository}"
 
 
+def anywhere(environment: Mapping[str, str], command: str) -> Workflow:
+    """A repository, for a command that a person runs: of what a runner sets, only the repository and a token are needed.
+
+    Raises:
+        InputError: As `here`.
+    """
+    needed = ("GITHUB_REPOSITORY", "GITHUB_TOKEN")
+    if missing := [name for name in needed if not environment.get(name)]:
+        raise InputError(
+            f"{' and '.join(missing)} not set",
+            next_command=f"GITHUB_REPOSITORY=owner/name GITHUB_TOKEN=... {command}",
+        )
+    nowhere = {"GITHUB_EVENT_PATH": "/dev/null", "GITHUB_RUN_ID": "0"}
+    public = {"GITHUB_API_URL": "https://api.github.com", "GITHUB_SERVER_URL": "https://github.com"}
+    return here({**nowhere, **public, **environment}, command)
+
+
 def here(environment: Mapping[str, str], command: str) -> Workflow:
     """The run that `environment` tells of.
 

@@ -8,7 +8,6 @@ from slipway.fleet import infra_shown
 from slipway.report.build import Report, Verdict
 from slipway.report.comparison import Comparison, Metric
 
-MARKER = "<!-- slipway report -->"
 """Begins every report, so that whoever posts one finds the last one, and replaces it."""
 _SIGNS = {Verdict.STOP: "⛔ Stop", Verdict.LOOK: "⚠️ Look", Verdict.FINE: "✅ Fine"}
 
@@ -16,7 +15,6 @@ _SIGNS = {Verdict.STOP: "⛔ Stop", Verdict.LOOK: "⚠️ Look", Verdict.FINE: "
 def write(found: Report) -> str:
     """The whole report; it ends with a line feed."""
     parts = [
-        MARKER,
         f"## {_SIGNS[found.verdict]}: {found.title}",
         listing(found.reasons),
         *([f"It would be released as **{plain(found.version)}**."] if found.version else []),
