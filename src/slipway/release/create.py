@@ -7,17 +7,18 @@ from semver import Version
 
 from slipway.errors import Refused
 from slipway.params import Params
-from slipway.release import objects, pins
+from slipway.release import branch, objects, pins
 from slipway.release.git import Repository, Tag, TagExistsError
 from slipway.release.names import FIRST, ReleaseName
 from slipway.release.pins import Pins
 
 
 class Made(NamedTuple):
-    """A release that has just been made, and why it has this version."""
+    """A release that has just been made."""
 
     name: ReleaseName
     why: str
+    """It has this version; and what is odd about its commit."""
 
 
 def releases(repository: Repository, model: str) -> dict[ReleaseName, Tag]:
@@ -48,13 +49,15 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
     """Tag the current commit as a release.
 
     Raises:
-        Refused: The work tree is dirty, a gate fails, the lock is stale, an object is not in the DVC remote,
-            or the tag exists. Nothing has been written then.
+        Refused: The work tree is dirty, the branch has diverged from the origin's, a gate fails, the lock is stale,
+            an object is not in the DVC remote, or the tag exists. Nothing has been written then.
+        OriginError: The origin has another tag of the same name as one of ours.
         InputError: There is no commit yet, or it lacks a file that a release needs.
     """
     model = settings.model.name
     repository.head()
     _refuse_dirty_tree(repository)
+    notes = branch.heard(repository)
     found = pins.at(repository, "HEAD", model)
     _refuse_failed_gate(found, settings)
     _refuse_stale_lock(repository)
@@ -80,7 +83,7 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
         repository.tag(name.tag, found.commit, f"{title}\n\n{body}", now, after)
     except TagExistsError as error:
         raise Refused(f"{name.tag} was not made: {error}", next_command="slipway release") from error
-    return Made(name, why)
+    return Made(name, f"{why}; {notes}" if notes else why)
 
 
 def _refuse_dirty_tree(repository: Repository) -> None:

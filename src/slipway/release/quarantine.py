@@ -93,11 +93,20 @@ def lift(repository: Repository, name: ReleaseName, now: datetime) -> Quarantine
 
 
 def share(repository: Repository, model: str) -> None:
-    """Tell the origin what is in quarantine, and what no longer is.
+    """Tell the origin what is in quarantine, and what no longer is; where it has been told the same by others, theirs stays.
 
     Raises:
-        GitError: It cannot be told, or has been told something else.
+        GitError: It cannot be told.
     """
+    try:
+        _publish(repository, model)
+    except TagExistsError:
+        # A number that stands for two tags would bar this clone from all that the origin learns later.
+        repository.take_over(f"{_PREFIX}/{model}/*")
+        _publish(repository, model)
+
+
+def _publish(repository: Repository, model: str) -> None:
     if names := [tag.name for tag in repository.tags(f"{_PREFIX}/{model}/*/*")]:
         repository.publish(names)
 
