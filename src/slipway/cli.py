@@ -317,11 +317,9 @@ def _lift(repository: Repository, release: str) -> None:
 
     model = params.load(repository.root / "params.yaml").model.name
     name = ReleaseName.parse(release, model)
-    found = quarantine.lift(repository, name, _now())
+    found = quarantine.lift(repository, name, _now(), shared=repository.has_origin)
     said = f"{name.label} may be rolled out again; {found.by} had barred it on {found.at:%Y-%m-%d %H:%M}"
     _stdout().print(f"{said}: {found.reason}", markup=False, highlight=False, soft_wrap=True)
-    if repository.has_origin:
-        quarantine.share(repository, model)
     _stdout().print(f"  next: slipway deploy ENV {name.label}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -187,12 +187,54 @@ def test_two_who_bar_the_same_release_agree_on_who_was_first(team: Team) -> None
     subprocess.run(["git", "push", "--quiet", "--tags", "origin"], cwd=team.ada.root, check=True)
     team.eve.fetch_tags()
     for who, reason in ((team.ada, "Ada saw it fail"), (team.eve, "Eve saw it fail")):
-        quarantine.declare(who, team.release, ENVIRONMENT, reason, NOW)
-        quarantine.share(who, MODEL)
+        quarantine.declare(who, team.release, ENVIRONMENT, reason, NOW, shared=True)
     team.ada.fetch_tags()
     team.eve.fetch_tags()
     for who in (team.ada, team.eve):
         assert quarantine.current(who, MODEL)["v1.0.0"].reason == "Ada saw it fail"
+
+
+def test_a_release_that_fails_after_others_let_it_go_is_barred_again(team: Team) -> None:
+    quarantine.declare(team.ada, team.release, ENVIRONMENT, "Ada saw it fail", NOW, shared=True)
+    quarantine.lift(team.ada, team.release, NOW, shared=True)
+    quarantine.declare(team.eve, team.release, ENVIRONMENT, "Eve saw it fail", NOW, shared=True)
+    team.ada.fetch_tags()
+    assert quarantine.current(team.ada, MODEL)["v1.0.0"].reason == "Eve saw it fail"
+
+
+def test_who_has_not_heard_why_a_release_is_barred_can_let_it_go(team: Team) -> None:
+    quarantine.declare(team.ada, team.release, ENVIRONMENT, "Ada saw it fail", NOW, shared=True)
+    assert quarantine.lift(team.eve, team.release, NOW, shared=True).reason == "Ada saw it fail"
+
+
+def test_a_quarantine_is_lifted_at_the_origin_or_not_at_all(team: Team) -> None:
+    quarantine.declare(team.ada, team.release, ENVIRONMENT, "Ada saw it fail", NOW, shared=True)
+    cut(team.origin)
+    with pytest.raises(OriginError):
+        quarantine.lift(team.ada, team.release, NOW, shared=True)
+    assert "v1.0.0" in quarantine.current(team.ada, MODEL)
+    assert team.tags() == {f"quarantine/{MODEL}/v1.0.0/1"}
+
+
+def test_a_network_that_goes_in_the_middle_of_a_push_leaves_nothing_here_or_there(team: Team) -> None:
+    """The origin's end dies when it has all, and before it has made a tag of it."""
+    cut(team.origin)
+    with pytest.raises(OriginError, match=r"`git push --atomic` failed: ") as caught:
+        declare(team, team.ada)
+    assert str(caught.value.next_command).startswith("git push origin refs/tags/")
+    assert team.tags() == set()
+    assert desired.current(team.ada, MODEL, ENVIRONMENT) is None
+    (team.origin / "hooks" / "pre-receive").unlink()
+    declare(team, team.ada)
+    assert team.tags() == {team.release.tag, f"{MODEL}#{ENVIRONMENT}#1"}
+
+
+def cut(origin: Path) -> None:
+    """End whatever receives a push, as a network that goes does."""
+    hook = origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    hook.chmod(0o755)
 
 
 def test_a_release_that_somebody_else_has_made_by_the_same_name_is_named(team: Team) -> None:
