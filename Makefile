@@ -43,3 +43,5 @@ drills: .venv ## Break the lab in every way of docs/drills.md, under load, as ro
 .PHONY: .venv
 .venv:
 	@sh bootstrap.sh $(PYTHON)
+
+include .github/targets.mk

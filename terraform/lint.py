@@ -2,7 +2,7 @@
 # requires-python = "==3.11.*"
 # dependencies = ["checkov==3.3.22"]
 # ///
-"""checkov on terraform/: in an environment of its own, as its pins are at odds with ours.
+"""checkov on terraform/ and on the workflows: in an environment of its own, as its pins are at odds with ours.
 
 `uv run --script --locked terraform/lint.py`; `uv lock --script terraform/lint.py --upgrade` renews the lock.
 """
@@ -12,12 +12,20 @@ from pathlib import Path
 
 from checkov.main import Checkov  # type: ignore[import-not-found]
 
-OPTIONS = ["--framework", "terraform", "--quiet", "--compact", "--skip-download"]
+ROOT = Path(__file__).parents[1]
+FRAMEWORKS = {"terraform": "terraform", "github_actions": "."}
+"""The folder for each. For workflows it is the root: checkov knows them by their path below the folder, and finds almost
+nothing when it is told `.github/workflows`."""
+OPTIONS = ["--quiet", "--compact", "--skip-download"]
+
+
+def check(framework: str, folder: str) -> int:
+    arguments = ["--directory", str(ROOT / folder), "--framework", framework, *OPTIONS, *sys.argv[1:]]
+    return int(Checkov(arguments).run() or 0)
 
 
 def main() -> int:
-    folder = str(Path(__file__).parent)
-    return int(Checkov(["--directory", folder, *OPTIONS, *sys.argv[1:]]).run() or 0)
+    return max([check(framework, folder) for framework, folder in FRAMEWORKS.items()])
 
 
 if __name__ == "__main__":

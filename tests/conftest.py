@@ -1,7 +1,8 @@
-"""The working repository that the tests of `local/` and `infra/` share: made once, and stopped at the end."""
+"""What all tests need of the process, and the working repository that `local/` and `infra/` share."""
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,12 @@ from tests.local.workplace import REPOSITORY, Workplace, clone, overlay
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, here and in what tests start, though a shell in the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,14 @@ LAW: tuple[frozenset[str], ...] = (
     frozenset({"release"}),
     frozenset({"fleet"}),
     frozenset({"report"}),
+    frozenset({"provenance"}),
     frozenset({"cli"}),
 )
 """Rooms of the house, the ground floor first. A room may import those of lower floors, and on the ground floor
 its neighbours too."""
+
+DOOR = "slipway.cli"
+"""The package that is called from outside, by the name of its function; its own modules never ask it."""
 
 
 def name_of(path: Path) -> str:
@@ -65,13 +69,13 @@ def imported(module: str) -> frozenset[str]:
 
 @cache
 def reached(module: str) -> frozenset[str]:
-    """The modules of slipway that run when a module is imported, itself and its packages among them."""
+    """The modules of slipway that run when a module is imported, itself and its packages but the door among them."""
     waiting, seen = {module}, set()
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        package = name.rpartition(".")[0]
-        waiting |= ({each for each in imported(name) if each in MODULES} | ({package} & set(MODULES))) - seen
+        packages = {name.rpartition(".")[0]} & set(MODULES) - {DOOR}
+        waiting |= ({each for each in imported(name) if each in MODULES} | packages) - seen
     return frozenset(seen)
 
 
@@ -103,7 +107,7 @@ def test_serving_and_pipeline_do_not_know_each_other() -> None:
 
 @pytest.mark.parametrize("module", [each for each in MODULES if room(each) == "serving"])
 def test_the_service_reaches_nothing_that_stays_at_home(module: str) -> None:
-    at_home = {"params", "pipeline", "release", "fleet", "report", "cli"}
+    at_home = {"params", "pipeline", "release", "fleet", "report", "provenance", "cli"}
 
     strangers = {other for other in reached(module) if room(other) in at_home}
 
@@ -224,12 +228,21 @@ def test_nothing_happens_at_import(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == []
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if MODULES[each].name == "__init__.py"])
+@pytest.mark.parametrize(
+    "module", [each for each in MODULES if MODULES[each].name == "__init__.py" and each != DOOR]
+)
 def test_a_package_s_own_file_says_what_it_is_and_does_nothing(module: str) -> None:
     body = ast.parse(MODULES[module].read_text()).body
 
     assert [ast.Expr] == [type(statement) for statement in body]
     assert ast.get_docstring(ast.parse(MODULES[module].read_text()))
+
+
+def test_the_door_only_names_what_is_called_from_outside() -> None:
+    _, *body = ast.parse(MODULES[DOOR].read_text()).body
+
+    assert [type(statement) for statement in body] == [ast.ImportFrom, ast.Assign]
+    assert [each for each in MODULES if DOOR in imported(each)] == []
 
 
 def _stages() -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,13 @@ def slots(account: ModuleType) -> ModuleType:
     return loaded("ansible.module_utils.model_server_slots", ROLE / "module_utils" / "model_server_slots.py")
 
 
+@pytest.fixture(scope="session")
+def facts(account: ModuleType) -> ModuleType:
+    """The module that looks at a host."""
+    del account
+    return loaded("model_server_facts", ROLE / "library" / "model_server_facts.py")
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A folder with nothing installed yet; the module changes the working directory, which is put back."""
@@ -133,3 +141,29 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 def process() -> Iterator[Process]:
     with answering() as here:
         yield here
+
+
+@pytest.fixture
+def manager(home: Home) -> Iterator[None]:
+    """Something that listens where supervisord does."""
+    with pytest.MonkeyPatch.context() as patch, socket.socket(socket.AF_UNIX) as listening:
+        patch.chdir(home.folder)
+        listening.bind("run/supervisord.sock")
+        listening.listen()
+        yield
+
+
+@pytest.fixture
+def systemd(account: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of units of a host whose `systemctl` says that those are active whose file is there."""
+    units, programs = tmp_path / "units", tmp_path / "programs"
+    for folder in (units, programs):
+        folder.mkdir()
+    program = programs / "systemctl"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = is-active ] || exit 1\n[ -f "{units}/$2" ] && echo active || echo inactive\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(account, "UNITS", units)
+    return units

@@ -168,7 +168,12 @@ def test_when_the_other_slot_has_been_told_to_end_a_failure_does_not_end_this_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr(module.MANAGERS["supervisord"], "stop", lambda _, slot: ended.append(slot) or True)
+
+    def stop(_: object, slot: str) -> bool:
+        ended.append(slot)
+        return True
+
+    monkeypatch.setattr(module.MANAGERS["supervisord"], "stop", stop)
     (home.folder / "releases.jsonl").unlink()
     (home.folder / "releases.jsonl").mkdir()
     with pytest.raises(module.StepError) as failed:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.local.workplace import Workplace
+
+from slipway.fleet import infra_summary
+from slipway.fleet.infra_summary import Action, Change, Monthly, Summary
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.local.workplace import Workplace
 
 
 class Told:
@@ -160,6 +162,38 @@ def test_what_is_not_committed_is_not_in_it_and_that_is_said(report: Any, desk: 
     assert told.found["notes"] == ["the work tree differs from HEAD and is not in this report: note.txt"]
 
 
+def test_a_clone_that_has_only_the_newest_commit_may_not_know_all_and_that_is_said(
+    desk: Workplace, tmp_path: Path
+) -> None:
+    shallow = Workplace(tmp_path / "shallow")
+    git = ["git", "clone", "--quiet", "--depth=1", "--no-tags", "--branch=better", desk.root.as_uri()]
+    desk.run(*git, str(shallow.root))
+    for name in (".venv", ".dvc/config.local"):
+        (shallow.root / name).symlink_to(desk.root / name)
+    shallow.does("report", "--out", str(tmp_path))
+    found = json.loads((tmp_path / "report.json").read_text())
+    note = "this clone is shallow: releases and desired states may be missing"
+    assert note in found["notes"]
+    assert note in (tmp_path / "report.md").read_text()
+
+
+def test_a_next_version_that_cannot_be_told_does_not_hide_the_rest(report: Any, desk: Workplace) -> None:
+    desk.git("checkout", "--quiet", "-B", "unlocked", "base")
+    desk.git("rm", "--quiet", "dvc.lock")
+    desk.git("commit", "--quiet", "--message", "Forget the lock")
+    desk.git("tag", "--annotate", "tumour-screening@v1.9.0", "--message", "By hand", "unlocked")
+    try:
+        told = report("better", "--base", "base")
+    finally:
+        desk.git("tag", "--delete", "tumour-screening@v1.9.0")
+    assert told.found["version"] is None
+    (note,) = told.found["notes"]
+    assert "tumour-screening@v1.9.0" in note
+    assert "dvc.lock" in note
+    assert told.found["verdict"] == "fine"
+    assert told.only["decisions"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -227,6 +261,41 @@ def test_a_folder_that_is_a_file_is_refused(desk: Workplace, tmp_path: Path) -> 
     said = desk.slipway("report", "--out", str(tmp_path / "file"))
     assert (said.code, said.err.count("Traceback")) == (1, 0)
     assert "cannot be written to" in said.err
+
+
+def test_plans_of_machines_are_a_part_of_it_and_a_loss_is_a_reason_to_look(
+    report: Any, tmp_path: Path
+) -> None:
+    host = Change(address='aws_instance.host["a"]', action=Action.REPLACE, kind="host", forced_by=("ami",))
+    topic = Change(address="aws_sns_topic.alarms", action=Action.CREATE, kind=None)
+    cost = Monthly(before=100, after=1219.5)
+    asked = []
+    for name, changes in (("staging", (topic,)), ("production", (host, topic))):
+        plan = Summary(environment=name, changes=changes, differences=(), outputs=(), cost=cost)
+        (tmp_path / f"{name}.json").write_text(infra_summary.to_json(plan))
+        asked += ["--infrastructure", str(tmp_path / f"{name}.json")]
+    told = report("better", "--base", "base", *asked)
+    assert told.found["verdict"] == "look"
+    assert told.found["reasons"] == [
+        'an apply to production replaces a host, forced by ami: aws_instance.host["a"]'
+    ]
+    assert [each["environment"] for each in told.found["infrastructure"]] == ["staging", "production"]
+    assert told.found["infrastructure"][1]["dangerous"] == ['aws_instance.host["a"]']
+    assert (
+        "### Infrastructure of production: 1 to create, 0 to change in place, 1 to replace" in told.markdown
+    )
+    assert '- `aws_instance.host["a"]`: replaces a host, forced by ami\n' in told.markdown
+    assert "\n\n\n" not in told.markdown
+    assert "It will cost $1,219.50 a month, by the price table; before $100.00 (+1,119.50)." in told.html
+    assert told.html.count("<h3>Infrastructure of ") == 2
+
+
+def test_a_plan_that_is_none_is_refused(desk: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"environment": "<script>"}')
+    said = desk.slipway("report", "--infrastructure", str(tmp_path / "plan.json"))
+    assert said.code == 1
+    assert "plan.json is no summary of a plan\n  next: slipway infra plan ENV --out FOLDER" in said.err
+    assert "<script>" not in said.err
 
 
 class _Tags(HTMLParser):

@@ -17,7 +17,7 @@ from slipway.report.build import Report, Verdict
 from slipway.report.comparison import Comparison, Metric
 from slipway.report.interface import Change
 from slipway.report.resampling import Interval
-from slipway.report.side import Side
+from slipway.report.side import Model, Side
 from slipway.scorer import Prediction
 
 if TYPE_CHECKING:
@@ -61,16 +61,13 @@ class Rule:
 
 
 class Package:
-    """Stands for a bundle."""
+    """Stands for a bundle whose model has been loaded: it is not loaded again."""
 
     def __init__(self, folder: Path, contract: Contract, years: float) -> None:
-        self.folder, self.contract, self.years = folder, contract, years
+        self.folder, self.contract = folder, contract
         asked = contract.model_copy(update={"columns": CONTRACT.columns})
         rows = [{"age": age, "ward": "a"} for age in (10.0, 40.0, 55.0)]
         self.golden = type("Golden", (), {"rows": rows, "expected": Rule(asked, years).predict(rows)})
-
-    def scorer(self) -> Rule:
-        return Rule(self.contract, self.years)
 
     def read(self, _: str) -> bytes:
         return b'{"rows": 400}'
@@ -92,8 +89,9 @@ def side(tmp_path: Path) -> Any:
     """Makes sides."""
 
     def make(title: str, years: float = 30, positive: str = "yes", model: str = "m", **columns: Any) -> Side:
-        bundle: Any = Package(tmp_path, contract(positive, **columns), years)
-        return Side(title, pins(model=model), SETTINGS, bundle, "")
+        package: Any = Package(tmp_path, contract(positive, **columns), years)
+        scorer: Any = Rule(package.contract, years)
+        return Side(title, pins(model=model), SETTINGS, Model(package, scorer), "")
 
     return make
 
@@ -191,7 +189,7 @@ def test_words_of_others_are_words_and_no_markup() -> None:
         EVIL, [], EVIL, None, [], 0, [], [Change(f"category {EVIL} is refused now", breaks=True)], [f"a: {EVIL}"], None, None, None, same_model=False,
     )  # fmt: skip
     found = Report(
-        EVIL.replace("\n", " "), "c", Verdict.LOOK, [EVIL], {}, f"v1.0.0: {EVIL}", [change], [EVIL], None
+        EVIL.replace("\n", " "), "c", Verdict.LOOK, [EVIL], {}, f"v1.0.0: {EVIL}", [change], [EVIL], None, []
     )
     page = html.write(found._replace(title="HEAD"))
     assert "<img" not in page

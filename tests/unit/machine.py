@@ -265,3 +265,15 @@ def ansible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     """The `ansible-playbook` that belongs to this Python."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python" / "python"))
     return Program(tmp_path / "python" / "ansible-playbook")
+
+
+@pytest.fixture
+def serving(host: Host, server: Server, terraform: Terraform) -> Server:
+    """v1.0.0 is live, and answers."""
+    live = host.record("v1.0.0")
+    host.make_live(live)
+    host.log(("deploy", host.record("v0.9.0")), ("deploy", live))
+    (host.home / "inventory.yml").write_text("{}")
+    terraform.works(server.url, host.home)
+    server.answers({"/metadata": live.model_dump(), "/readyz": {"live": True}})
+    return server

@@ -63,6 +63,7 @@ class Change:
             )
         self._refuse_another_model()
         self._variables = delivery.variables(self._context, wanted, self._before)
+        self._number = dict[str, object]()
 
     @property
     def old(self) -> ReleaseRecord | None:
@@ -74,14 +75,18 @@ class Change:
         others = [record for record in live if record != self._wanted.record]
         return next(iter([*others, *live]), None)
 
-    def make(self) -> Outcome:
+    def make(self, desired: int = 0) -> Outcome:
         """Make the release live on every host, and prove it.
+
+        Args:
+            desired: The number of the desired state that this brings, for the hosts to remember; 0 where git has none.
 
         Raises:
             MachineError: A host refuses, and nothing was changed; or the roll-out did not come to its end.
             RolledBack: It failed, and what was live before is again.
             Refused: It failed its acceptance test, and there was nothing before.
         """
+        self._number = {"model_server_desired": desired}
         fleet = infrastructure.provide(self._context, self._wanted.action, self._session.fleet)
         changed = self._provision(fleet) if self._wanted.action == "deploy" else 0
         changed += self._roll_out(fleet)
@@ -135,7 +140,7 @@ class Change:
             failures: dict[str, playbook.TaskFailed] = {}
             reached = self._crew.reached(planned)
             if batch := [] if self._must_stop else reached:
-                done = self._crew.play(fleet, batch, self._variables)
+                done = self._crew.play(fleet, batch, self._variables | self._number)
                 changed, failures = changed + done.changed, done.failures
             if failures or self._must_stop:
                 raise self._stopped(fleet, touched, batch, failures)
@@ -283,7 +288,9 @@ class Change:
         wanted = Wanted(old, None, "abort")
         if not (there := [host for host in hosts if host not in self._crew.lost]):
             return
-        done = self._crew.play(fleet, there, delivery.variables(self._context, wanted, self._before))
+        done = self._crew.play(
+            fleet, there, delivery.variables(self._context, wanted, self._before) | self._number
+        )
         if done.failures:
             first, *others = done.failures.values()
             raise first.together_with(others)

@@ -82,10 +82,12 @@ def load(file: Path) -> Prices:
     """Read the price table.
 
     Raises:
-        InputError: It is not one.
+        InputError: It is not one, or cannot be read.
     """
     try:
         return Prices.model_validate(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise InputError(f"{file}: {error}") from error
 

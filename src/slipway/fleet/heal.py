@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from slipway.errors import InputError, SlipwayError
+from slipway.errors import InputError, Refused, SlipwayError
 from slipway.fleet import delivery, host, playbook, session, settings, team
 from slipway.fleet.batches import batches
 from slipway.fleet.collect import collect
@@ -60,7 +60,7 @@ def _wanted(context: Context, reports: Mapping[str, Report]) -> Wanted:
     """
     live = next((report.live for report in reports.values() if report.live), None)
     if live is None or not host.is_candidate(live.release):
-        return declared(context)
+        return declared(context, reports)
     try:
         same = candidate(context, reports)
     except SlipwayError:
@@ -80,7 +80,7 @@ def _restock(opened: Session, wanted: Wanted) -> None:
         hosts = sorted(name for name, report in reports.items() if label in report.damaged)
         try:
             found = released(context, label)
-        except InputError as error:
+        except (InputError, Refused) as error:
             context.progress.say("not healed", label, str(error))
             continue
         _play(opened, "install", found, hosts)

@@ -25,6 +25,8 @@ class Entry(NamedTuple):
     action: str
     by: str
     record: ReleaseRecord
+    desired: int = 0
+    """Number of the desired state that it was brought to; 0 for a candidate, of which git knows nothing."""
 
 
 class Report(NamedTuple):
@@ -87,7 +89,9 @@ def entries(text: str) -> list[Entry]:
     for line in text.splitlines():
         try:
             found = json.loads(line)
-            read.append(Entry(found.pop("at"), found.pop("action"), found.pop("by"), ReleaseRecord(**found)))
+            at, action, by = found.pop("at"), found.pop("action"), found.pop("by")
+            number = int(found.pop("desired", 0))
+            read.append(Entry(at, action, by, ReleaseRecord(**found), number))
         except (ValueError, KeyError, AttributeError, TypeError):
             continue
     return read
@@ -110,6 +114,12 @@ def installed(home: Path) -> dict[str, ReleaseRecord]:
 def longest(reports: Mapping[str, Report]) -> list[Entry]:
     """The log of the host that remembers most: one that came later knows less."""
     return max((report.log for report in reports.values()), key=len, default=[])
+
+
+def newest_state(reports: Mapping[str, Report], model: str) -> int:
+    """The highest number of a desired state that a host has been brought to; 0 where none has."""
+    entries = (entry for report in reports.values() for entry in report.log)
+    return max((entry.desired for entry in entries if entry.record.model == model), default=0)
 
 
 def is_candidate(label: str) -> bool:

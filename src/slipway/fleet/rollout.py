@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from slipway.errors import MachineError, SlipwayError
-from slipway.fleet import alarms, infrastructure, playbook, session, team
+from slipway.fleet import alarms, host, infrastructure, playbook, session, team
 from slipway.fleet.blame import own_fault
 from slipway.fleet.change import Change, Outcome, UnfinishedError
 from slipway.fleet.context import Context
@@ -57,7 +57,7 @@ def reconcile(context: Context) -> Outcome:
     """
     team.learn(context)
     with session.opened(context) as opened:
-        return _bring(opened, declared(context))
+        return _bring(opened, declared(context, opened.reports))
 
 
 def roll_back(context: Context, release: str | None) -> Outcome:
@@ -97,16 +97,18 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
         outcome = change.make()
         _say_what_git_wants(context)
         return outcome
-    _declare(context, wanted.name, wanted.action)
+    number = _declare(opened, wanted.name, wanted.action)
     try:
-        return change.make()
+        return change.make(number)
     except SlipwayError as error:
         reason = own_fault(error, min(opened.reports, default="")) if wanted.action == "deploy" else ""
         if reason:
             _quarantine(context, wanted.name, reason)
         # Git must say what serves, where that is a release.
         if change.old and not isinstance(error, UnfinishedError):
-            _declare(context, Wanted(change.old, None, "abort").name, "abort")
+            served = Wanted(change.old, None, "abort").name
+            if served:
+                _declare(opened, served, "abort")
         raise
 
 
@@ -140,16 +142,19 @@ def _say_what_git_wants(context: Context) -> None:
         context.progress.say("desired", wish.name.tag, f"git still wants {wish.release.label}")
 
 
-def _declare(context: Context, name: ReleaseName | None, action: str) -> None:
-    """Write down in git what the environment should run, where that is a release: candidates are not in git.
+def _declare(opened: Session, name: ReleaseName, action: str) -> int:
+    """Write down in git what the environment should run; the number of that state.
 
     Raises:
         OriginError: The team cannot be told of a deploy; going back does not wait for that.
+        Refused: Nobody whose tags count has signed it.
     """
-    if name is None:
-        return
-    environment, unheard = context.environment, ""
-    declare = partial(desired.declare, environment.repository, environment.name, name, action, context.now())
+    context, unheard = opened.context, ""
+    environment = context.environment
+    declare = partial(
+        desired.declare, environment.repository, environment.name, name, action, context.now(),
+        sealed=not environment.is_here, above=host.newest_state(opened.reports, context.model),
+    )  # fmt: skip
     try:
         state = declare(shared=context.is_shared)
     except OriginError as error:
@@ -157,3 +162,4 @@ def _declare(context: Context, name: ReleaseName | None, action: str) -> None:
             raise
         state, unheard = declare(), f"; origin has not been told: {error}"
     context.progress.say("desired", state.name.tag, f"{state.release.label}{unheard}")
+    return state.name.number

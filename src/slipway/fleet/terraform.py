@@ -24,6 +24,7 @@ _CHANGES = 2
 _TIMEOUT_SECONDS = 900
 _GRACE_SECONDS = 60
 _STATE_BUCKET = "SLIPWAY_STATE_BUCKET"
+_STALE = "Saved plan is stale"
 _FOREIGN = ("TF_WORKSPACE", "TF_CLI_ARGS")
 
 
@@ -127,24 +128,60 @@ class Terraform:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._run("init", self._terraform.init(backend_config=backend))
 
-    def plan(self) -> bool:
+    def plan(self, out: Path | None = None) -> bool:
         """Whether applying would change something.
 
+        Args:
+            out: Where the plan is kept, for `show` and `apply`. It holds every value, secrets among them.
+
         Raises:
             Locked: Somebody else is at it.
         """
+        return self._plan(out)
+
+    def look(self, out: Path) -> None:
+        """Keep a plan that changes nothing, and tells how what is there differs from the state.
+
+        Raises:
+            Locked: Somebody else is at it.
+        """
+        # Without its answer, which is yes even where nothing differs but what the state keeps for itself.
+        self._plan(out, refresh_only=IsFlagged)
+
+    def _plan(self, out: Path | None, **options: Any) -> bool:
         self._push_errored()
-        result = self._terraform.plan(var=self._variables())
+        result = self._terraform.plan(var=self._variables(), out=out and str(out), **options)
         return self._run("plan", result, allowed=(0, _CHANGES)) == _CHANGES
 
-    def apply(self) -> None:
+    def show(self, plan: Path) -> dict[str, Any]:
+        """A plan that has been kept, in Terraform's own JSON: every value is in it."""
+        result = self._terraform.cmd("show", str(plan), json=IsFlagged, no_color=IsFlagged)
+        self._run("show", result)
+        return dict(json.loads(result[1]))
+
+    def apply(self, plan: Path | None = None) -> None:
         """Make it so.
+
+        Args:
+            plan: One that has been kept: this very one is applied. Its variables are in it.
+
+        Raises:
+            Locked: Somebody else is at it, or has been since it was planned.
+        """
+        self._push_errored()
+        variables = None if plan else self._variables()
+        self._run("apply", self._terraform.apply(plan and str(plan), skip_plan=True, var=variables))
+
+    def settle(self) -> None:
+        """Let the state know what came to be after it was written: it would pass for somebody's work.
+
+        An apply writes a security group down before it makes its rules, and a role before its policies.
 
         Raises:
             Locked: Somebody else is at it.
         """
-        self._push_errored()
-        self._run("apply", self._terraform.apply(skip_plan=True, var=self._variables()))
+        variables = self._variables()
+        self._run("apply", self._terraform.apply(skip_plan=True, refresh_only=IsFlagged, var=variables))
 
     def fleet(self) -> Fleet:
         """What the last apply put out.
@@ -199,6 +236,11 @@ class Terraform:
         if holder := state_lock.holder(errors or output):
             raise self._locked(holder)
         root = self._environment.terraform_root
+        if _STALE in errors:
+            raise Locked(
+                f"the state of {self._environment.name} has changed since it was planned: somebody else has applied",
+                next_command="the same command again, which plans anew",
+            )
         if code < 0:
             raise MachineError(
                 f"terraform {verb} was killed in {root}: {signal.Signals(-code).name}",

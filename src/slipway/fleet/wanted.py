@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from slipway.errors import InputError
+from slipway.errors import InputError, Refused
 from slipway.fleet import host
 from slipway.fleet.context import Context
 from slipway.fleet.host import Report
-from slipway.release import desired, quarantine, target
+from slipway.release import chain, desired, quarantine, target
 from slipway.release.names import ReleaseName
 from slipway.release.target import Target
 from slipway.serving.release import ReleaseRecord
@@ -50,23 +50,37 @@ def released(context: Context, release: str, action: str = "deploy") -> Wanted:
 
     Raises:
         InputError: There is no such release; the newest ones are named.
+        Refused: Its tag cannot be trusted. On this machine a person rolls out what is their own.
     """
-    found = target.released(context.environment.repository, ReleaseName.parse(release, context.model))
+    name = ReleaseName.parse(release, context.model)
+    found = target.released(context.environment.repository, name)
+    if not context.environment.is_here:
+        chain.check(context.environment.repository, name)
     return Wanted(record_of(context, found), found, action)
 
 
-def declared(context: Context) -> Wanted:
+def declared(context: Context, reports: Mapping[str, Report]) -> Wanted:
     """What git's newest desired state says.
 
     Raises:
         InputError: There is none.
+        Refused: It cannot be trusted, or the hosts have been brought to a newer one, which git lacks.
     """
-    name = context.environment.name
-    found = desired.current(context.environment.repository, context.model, name)
+    name, repository = context.environment.name, context.environment.repository
+    found = desired.current(repository, context.model, name)
     if found is None:
         raise InputError(
             f"git declares no desired state of {name}: there is no tag {context.model}#{name}#N",
             next_command=f"slipway deploy {name} RELEASE",
+        )
+    if not context.environment.is_here:
+        chain.trusted(repository, found.name.tag)
+    if (number := host.newest_state(reports, context.model)) > found.name.number:
+        newest = found.name._replace(number=number)
+        raise Refused(
+            f"git's newest desired state of {name} is {found.name.tag}, but the hosts have been brought to {newest.tag}: "
+            f"somebody has removed tags, or not told the origin of them",
+            next_command=f"git push origin 'refs/tags/{newest.tag}', where it is; or slipway deploy {name} RELEASE",
         )
     return released(context, found.release.label, found.action)
 

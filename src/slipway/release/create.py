@@ -5,26 +5,41 @@ from typing import NamedTuple
 
 from semver import Version
 
-from slipway.errors import Refused
+from slipway.errors import InputError, Refused, SlipwayError
 from slipway.params import Params
-from slipway.release import branch, objects, pins
+from slipway.release import branch, chain, objects, pins
 from slipway.release.git import Repository, Tag, TagExistsError
 from slipway.release.names import FIRST, ReleaseName
 from slipway.release.pins import Pins
 
 
 class Made(NamedTuple):
-    """A release that has just been made."""
+    """A release, and why it has this version, or why no other is made."""
 
     name: ReleaseName
     why: str
-    """It has this version; and what is odd about its commit."""
+    """With what is odd about its commit."""
+    is_new: bool = True
+    """Or it was there before."""
+    is_here: bool = True
+    """Whether it is the current commit's."""
 
 
 def releases(repository: Repository, model: str) -> dict[ReleaseName, Tag]:
     """All releases of a model, the oldest version first."""
     named = [(ReleaseName.from_tag(tag.name, model), tag) for tag in repository.tags(f"{model}@v*")]
     return dict(sorted((name, tag) for name, tag in named if name is not None))
+
+
+def latest(repository: Repository, model: str) -> ReleaseName:
+    """The highest release.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not (existing := releases(repository, model)):
+        raise InputError(f"{model} has no release yet", next_command="git fetch --tags, or slipway release")
+    return list(existing)[-1]
 
 
 def next_version(repository: Repository, model: str, new: Pins) -> tuple[Version, str]:
@@ -45,12 +60,62 @@ def next_version(repository: Repository, model: str, new: Pins) -> tuple[Version
     return highest.version.bump_patch(), f"the model is {highest.label}'s"
 
 
+def made_before(repository: Repository, model: str) -> Made | None:
+    """The release of the current commit or, where that changes nothing that is rolled out, the one of the same bytes."""
+    existing = releases(repository, model)
+    new = pins.at(repository, "HEAD", model)
+    for name, tag in existing.items():
+        if tag.commit == new.commit:
+            return Made(name, f"{name.label} stands on this commit already", is_new=False)
+    if not existing:
+        return None
+    highest = list(existing)[-1]
+    old = pins.at(repository, highest.tag, model)
+    if (old.bundle, old.runtime, old.contract) != (new.bundle, new.runtime, new.contract):
+        return None
+    why = f"bundle, runtime and contract are those of {highest.label}"
+    return Made(highest, why, is_new=False, is_here=False)
+
+
+def planned(repository: Repository, model: str, version: str | None) -> Made:
+    """What the release of the current commit would be, if nothing refused it."""
+    if version is not None:
+        return Made(ReleaseName.parse(version, model), "as asked")
+    chosen, why = next_version(repository, model, pins.at(repository, "HEAD", model))
+    return Made(ReleaseName(model, chosen), why)
+
+
+def share(repository: Repository, made: Made) -> None:
+    """Give a release to the origin; one that has just been made, and that it does not take, is not ours either.
+
+    Raises:
+        InputError: There is no origin.
+        Refused: It has another release of this name.
+        OriginError: It does not answer, or refuses.
+    """
+    tag = made.name.tag
+    try:
+        if not repository.has_origin:
+            raise InputError(f"there is no origin to give {tag} to", next_command="git remote add origin ...")
+        repository.publish([tag])
+    except SlipwayError as error:
+        if made.is_new:
+            repository.remove_tag(tag)
+        if not isinstance(error, TagExistsError):
+            raise
+        raise Refused(
+            f"origin has another {tag}: {error}",
+            next_command="git fetch --tags origin, then the same command again",
+        ) from error
+
+
 def release(repository: Repository, settings: Params, version: str | None, now: datetime) -> Made:
     """Tag the current commit as a release.
 
     Raises:
         Refused: The work tree is dirty, the branch has diverged from the origin's, a gate fails, the lock is stale,
-            an object is not in the DVC remote, or the tag exists. Nothing has been written then.
+            an object is not in the DVC remote, the tag exists, or nobody whose tags count signs it. Nothing has
+            been written then.
         OriginError: The origin has another tag of the same name as one of ours.
         InputError: There is no commit yet, or it lacks a file that a release needs.
     """
@@ -83,6 +148,7 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
         repository.tag(name.tag, found.commit, f"{title}\n\n{body}", now, after)
     except TagExistsError as error:
         raise Refused(f"{name.tag} was not made: {error}", next_command="slipway release") from error
+    chain.seal(repository, name.tag)
     return Made(name, f"{why}; {notes}" if notes else why)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from slipway.errors import InputError, Locked, Refused
+from slipway.release import chain
 from slipway.release.create import releases
 from slipway.release.git import OriginError, Repository, Tag, TagExistsError
 from slipway.release.names import DesiredName, ReleaseName
@@ -45,6 +46,8 @@ def declare(
     now: datetime,
     *,
     shared: bool = False,
+    sealed: bool = False,
+    above: int = 0,
 ) -> Desired:
     """Write down that an environment should run a release; nothing is written where it should already.
 
@@ -55,10 +58,12 @@ def declare(
         action: Why: deploy, rollback or abort.
         now: Of the tag.
         shared: Whether the origin is told, which decides who was first; the release's tag goes with it.
+        sealed: Whether the tag must be signed by somebody whose tags count, where the repository says whose do.
+        above: The number that the hosts have been brought to: newer tags than git's may have got lost.
 
     Raises:
         Locked: Somebody else declared the same number first.
-        Refused: The release was declared before, and its tag has been moved since.
+        Refused: The release was declared before, and its tag has been moved since; or nobody whose tags count has signed.
         InputError: There is no such release.
         OriginError: The origin cannot be told; then nothing is written here either.
     """
@@ -66,18 +71,22 @@ def declare(
     if release not in known:
         raise InputError(f"git has no release {release.tag}", next_command="git fetch --tags")
     newest = current(repository, release.model, environment)
-    if newest and newest.release == release:
+    if newest and newest.release == release and newest.name.number >= above:
+        if sealed:
+            chain.trusted(repository, newest.name.tag)
         if shared:
             repository.publish([release.tag, newest.name.tag])
         return newest
     _refuse_moved(repository, environment, release, known)
-    name = DesiredName(release.model, environment, newest.name.number + 1 if newest else 1)
+    name = DesiredName(release.model, environment, max(newest.name.number if newest else 0, above) + 1)
     commit = known[release].commit
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
     # A tag of plain git may have a later date than one with a higher number, and a release a later one than both.
     after = max([known[release].at, *(tag.at for _, tag in _found(repository, release.model, environment))])
     try:
         repository.tag(name.tag, commit, message, now, after)
+        if sealed:
+            chain.seal(repository, name.tag)
         if shared:
             _share(repository, release, name)
     except TagExistsError as error:

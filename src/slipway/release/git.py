@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slipway.errors import InputError, MachineError, SlipwayError
+from slipway.release import keys
 from slipway.release.redact import without_credentials
 
 _FIELDS = (
-    "%(refname:lstrip=2)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00%(contents)%01"
+    "%(refname:lstrip=2)%00%(tag)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00"
+    "%(contents:subject)%0a%0a%(contents:body)%01"
 )
 _SHA_LENGTH = 40
 ORIGIN = "origin"
@@ -27,10 +29,13 @@ class Tag(NamedTuple):
     """An annotated tag."""
 
     name: str
+    written_as: str
+    """The name that was signed: another one where somebody has copied a tag."""
     commit: str
     at: datetime
     by: str
     message: str
+    """Without a signature."""
 
 
 class GitError(SlipwayError):
@@ -63,7 +68,7 @@ class Repository:
             InputError: There is none, or it is none of Slipway's.
         """
         try:
-            top = _run(["git", "rev-parse", "--show-toplevel"], Path())
+            top = _run(["rev-parse", "--show-toplevel"], Path())
         except GitError:
             raise InputError("this is not a git repository", next_command="git clone ...") from None
         root = Path(top.strip())
@@ -102,8 +107,15 @@ class Repository:
         """Annotated tags whose names match a glob."""
         listed = self._git("for-each-ref", f"--format={_FIELDS}", f"refs/tags/{pattern}")
         return [
-            Tag(name, commit[:_SHA_LENGTH], datetime.fromtimestamp(int(at)).astimezone(), by, message.strip())
-            for name, commit, at, by, message in (
+            Tag(
+                name,
+                written_as,
+                commit[:_SHA_LENGTH],
+                datetime.fromtimestamp(int(at)).astimezone(),
+                by,
+                message.strip(),
+            )
+            for name, written_as, commit, at, by, message in (
                 record.strip("\n").split("\0") for record in listed.split("\1") if record.strip()
             )
             if at
@@ -123,8 +135,14 @@ class Repository:
         except GitError:
             return None
 
+    def content(self, revision: str, path: str) -> bytes | None:
+        """Bytes of a file at a revision, as git keeps them, or None where it is not there."""
+        command = ["git", "cat-file", "blob", f"{revision}:{path}"]
+        done = subprocess.run(command, cwd=self.root, env=_inherited(), check=False, capture_output=True)
+        return None if done.returncode else done.stdout
+
     def tag(self, name: str, commit: str, message: str, now: datetime, after: datetime | None) -> None:
-        """Make an annotated tag, dated `now`, or a second after `after` where that is later.
+        """Make an annotated tag, dated `now`, or a second after `after` where that is later; signed where there is a key.
 
         GTO tells the current tag by its date, so a date must never be before the previous one's.
 
@@ -134,14 +152,34 @@ class Repository:
         """
         date = max(now, after + timedelta(seconds=1)) if after else now
         try:
-            self._git(
-                "tag", "--annotate", "--message", message, name, commit,
-                environment={"GIT_COMMITTER_DATE": f"{int(date.timestamp())} +0000"},
-            )  # fmt: skip
+            with keys.given() as options:
+                kind = "--sign" if options or self._has_key else "--annotate"
+                self._git(
+                    "tag", kind, "--message", message, name, commit,
+                    environment={"GIT_COMMITTER_DATE": f"{int(date.timestamp())} +0000"},
+                    options=options,
+                )  # fmt: skip
         except GitError as error:
             if self.resolve(f"refs/tags/{name}"):
                 raise TagExistsError(str(error)) from error
             raise GitError(str(error), next_command="slipway doctor") from error
+
+    def verify_tag(self, name: str, signers: Path) -> None:
+        """Raise GitError where a tag is not signed, by SSH, by one of those in a file of allowed signers."""
+        # Whom a person's keyring trusts does not count.
+        only = ("gpg.minTrustLevel=fully", "gpg.program=false", "gpg.x509.program=false")
+        settings = (f"gpg.ssh.allowedSignersFile={signers}", *only)
+        options = [word for setting in settings for word in ("-c", setting)]
+        self._git("verify-tag", f"refs/tags/{name}", options=options)
+
+    @property
+    def _has_key(self) -> bool:
+        """Whether git is set up to sign by SSH."""
+        return self._setting("gpg.format") == "ssh" and bool(self._setting("user.signingKey"))
+
+    def _setting(self, name: str) -> str:
+        """What git is set up with, or nothing."""
+        return self._git("config", "--default", "", "--get", name).strip()
 
     @property
     def has_origin(self) -> bool:
@@ -221,19 +259,26 @@ class Repository:
         """Remove a tag that nobody else has seen."""
         self._git("tag", "--delete", name)
 
-    def _git(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
-        return _run(["git", *arguments], self.root, environment)
+    def _git(
+        self, *arguments: str, environment: dict[str, str] | None = None, options: Sequence[str] = ()
+    ) -> str:
+        return _run(arguments, self.root, environment, options)
 
 
 def _inherited() -> dict[str, str]:
     """The environment without what would lead to another repository than the one around the folder."""
-    return {key: value for key, value in os.environ.items() if key not in _FOREIGN}
+    return {key: value for key, value in os.environ.items() if key not in _FOREIGN | {keys.KEY}}
 
 
-def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> str:
+def _run(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    options: Sequence[str] = (),
+) -> str:
     try:
         done = subprocess.run(
-            command,
+            ["git", *options, *arguments],
             cwd=folder,
             # Git must not wait for a password behind our own lines: who types the next command is asked.
             env={**_inherited(), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
@@ -248,5 +293,7 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
         said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
-        raise GitError(without_credentials(f"`{' '.join(command[:3])}` failed: {' '.join(said.split())}"))
+        raise GitError(
+            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}")
+        )
     return done.stdout

@@ -40,18 +40,19 @@ def obtain(root: Path, pin: Pin) -> Path:
 
 @contextmanager
 def unpacked(file: Path) -> "Iterator[Bundle]":
-    """The bundle in a tar, checked; for as long as it is needed.
+    """The bundle in a tar, checked; for as long as it is needed, in a folder that is always called `bundle`.
 
     Raises:
         Refused: It is not whole, or is none.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as place:
+        folder = Path(place, "bundle")
         try:
             with tarfile.open(file) as archive:
                 archive.extractall(folder, filter="data")
         except (tarfile.TarError, OSError) as error:
             raise Refused(f"{file} is not a bundle: {error}") from error
-        yield Bundle(Path(folder))
+        yield Bundle(folder)
 
 
 def check(file: Path, pin: Pin, next_command: str) -> None:

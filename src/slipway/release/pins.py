@@ -44,6 +44,8 @@ class Pins(NamedTuple):
     """Digest of the data that it is made of; None where an older pipeline has not written it down."""
     parameters: str | None
     """Digest of the parameters that it is made by; likewise."""
+    wheels: tuple[str, ...] = ()
+    """Names of the files that the runtime installs; empty where an older pipeline has not written them down."""
 
 
 def at(repository: Repository, revision: str, model: str) -> Pins:
@@ -56,6 +58,13 @@ def at(repository: Repository, revision: str, model: str) -> Pins:
     if commit is None:
         raise InputError(f"there is no revision {revision}")
     return read_from(commit, model, revision, lambda path: repository.read(commit, path))
+
+
+def records(repository: Repository, commit: str) -> dict[str, str]:
+    """What the pipeline wrote into git itself, rather than into DVC: md5 by path, as `dvc.lock` has it."""
+    lock = YAML(typ="safe", pure=True).load(repository.read(commit, "dvc.lock") or "") or {}
+    outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs if repository.read(commit, out["path"]) is not None}
 
 
 def in_work_tree(repository: Repository, model: str) -> Pins:
@@ -140,4 +149,5 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         validation=pin("validation") if "validation" in artefacts else None,
         data=manifest.get("inputs", {}).get("data"),
         parameters=manifest.get("inputs", {}).get("params"),
+        wheels=tuple(runtime.get("wheels", ())),
     )

@@ -1,7 +1,7 @@
 """Puts a report together: what was compared, what follows, and the verdict on top."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from math import isfinite
@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 
 from slipway.errors import InputError, Refused, SlipwayError
+from slipway.fleet import infra_shown, infra_summary
 from slipway.fleet import settings as rollouts
+from slipway.fleet.infra_summary import Summary
 from slipway.params import parsed
 from slipway.pipeline.evaluate import gates
 from slipway.pipeline.package import params_digest
@@ -59,6 +61,8 @@ class Report(NamedTuple):
     notes: list[str]
     """What else is not in the report, and why."""
     rollout: Rollout | None
+    infrastructure: list[Summary]
+    """What it does to the machines of environments, by plans that were made before."""
 
 
 class _Known(NamedTuple):
@@ -72,7 +76,13 @@ class _Known(NamedTuple):
     wish_known: bool
 
 
-def build(repository: Repository, model: str, base: str | None, environment: str | None) -> Report:
+def build(
+    repository: Repository,
+    model: str,
+    base: str | None,
+    environment: str | None,
+    infrastructure: Sequence[Summary] = (),
+) -> Report:
     """Compare HEAD with a base and with what an environment should run.
 
     Args:
@@ -80,6 +90,7 @@ def build(repository: Repository, model: str, base: str | None, environment: str
         model: Its name.
         base: A revision, as `origin/main`; None for none.
         environment: Whose desired state is compared, too; None for none.
+        infrastructure: Plans of environments, which belong to the report.
 
     Raises:
         InputError: HEAD is no commit of Slipway's, or there is no such base.
@@ -95,13 +106,14 @@ def build(repository: Repository, model: str, base: str | None, environment: str
         known = _olds(stack, repository, model, base, environment, notes)
         rows = _validation(repository, new, notes)
         comparisons = [compare(old, new, rows) for old in known.sides]
-        verdict, reasons = _judge(new, comparisons, known.lost)
+        verdict, reasons = _judge(new, comparisons, [*known.lost, *_losses(infrastructure)])
         version = None if verdict is Verdict.STOP else _told(notes, lambda: _version(repository, model, new))
         rollout = (
             _told(notes, lambda: _rollout(repository, environment, head, known)) if environment else None
         )
         return Report(
-            new.title, head, verdict, reasons, new.pins.metrics.get("validation", {}), version, comparisons, notes, rollout
+            new.title, head, verdict, reasons, new.pins.metrics.get("validation", {}), version, comparisons, notes, rollout,
+            list(infrastructure),
         )  # fmt: skip
 
 
@@ -197,6 +209,14 @@ def _judge(new: Side, comparisons: list[Comparison], lost: list[str]) -> tuple[V
     return (Verdict.LOOK, looks) if looks else (Verdict.FINE, [_fine(comparisons)])
 
 
+def _losses(infrastructure: Sequence[Summary]) -> list[str]:
+    return [
+        f"an apply to {plan.environment} {infra_shown.danger(change)}: {change.address}"
+        for plan in infrastructure
+        for change in plan.dangerous
+    ]
+
+
 def _stops(new: Side) -> list[str]:
     """Why it would not be released."""
     if new.settings is None:
@@ -237,6 +257,8 @@ def to_json(found: Report) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Summary):
+        return infra_summary.told(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {name: _plain(each) for name, each in value._asdict().items()}
     if isinstance(value, Mapping):

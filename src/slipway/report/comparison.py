@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from slipway.pipeline import stage
 from slipway.report import interface, resampling
 from slipway.report.interface import Change
 from slipway.report.resampling import Answers, Interval
-from slipway.report.side import Side
+from slipway.report.side import Model, Side
 from slipway.scorer import Scorer
 
 LESS_IS_BETTER = frozenset({"false_positive_rate", "false_negative_rate"})
@@ -120,33 +120,26 @@ def compare(old: Side, new: Side, validation: pd.DataFrame | None) -> Comparison
         interface.changes(before, after) if before and after else None, _parameters(old, new),
         None, None, None, old.pins.model == new.pins.model,
     )  # fmt: skip
-    if not (old.bundle and new.bundle):
+    if not (old.model and new.model):
         missing = [f"{side.title}: {side.missing}" for side in (old, new) if side.missing]
         return base._replace(note="; ".join(missing))
-    theirs, ours = old.bundle.scorer(), new.bundle.scorer()
-    golden, asked = _golden(old.bundle, new.bundle.contract, ours)
+    golden, asked = _golden(old.model.bundle, new.model)
     base = base._replace(
         golden=golden,
         golden_rows=asked,
-        rows=(_trained_on(old.bundle), _trained_on(new.bundle)),
-        bundle_bytes=(_size(old.bundle), _size(new.bundle)),
+        rows=(trained_on(old.model.bundle), trained_on(new.model.bundle)),
+        bundle_bytes=(_size(old.model.bundle), _size(new.model.bundle)),
     )
     if validation is None:
         return base._replace(note="the validation rows cannot be had")
-    if why := _incomparable(old, new, validation):
+    if why := _unanswerable(old.model.contract, new.model.contract, validation) or _perhaps_known(old, new):
         return base._replace(note=why)
-    return _measured(base, old.bundle.contract, new.bundle.contract, theirs, ours, validation)
+    return _measured(base, old.model, new.model, validation)
 
 
-def _measured(
-    base: Comparison,
-    before: Contract,
-    after: Contract,
-    theirs: Scorer,
-    ours: Scorer,
-    validation: pd.DataFrame,
-) -> Comparison:
+def _measured(base: Comparison, theirs: Model, ours: Model, validation: pd.DataFrame) -> Comparison:
     """What both models answer to the rows that both accept."""
+    before, after = theirs.contract, ours.contract
     rows = stage.rows(validation, after)
     old_rows = [{name: row[name] for name in before.columns} for row in rows]
     row_of = before.row_model()
@@ -157,8 +150,7 @@ def _measured(
             note=f"of {len(rows)} validation rows, both accept {len(kept)}, and not some of each label"
         )
     rows, old_rows = [rows[number] for number in kept], [old_rows[number] for number in kept]
-    answers_before = Answers(theirs.probabilities(before.tensors(old_rows)), theirs.threshold)
-    answers_after = Answers(ours.probabilities(after.tensors(rows)), ours.threshold)
+    answers_before, answers_after = _answers(theirs, old_rows), _answers(ours, rows)
     if not (np.isfinite(answers_before.probability).all() and np.isfinite(answers_after.probability).all()):
         return base._replace(note="a model answers some validation rows with no probability")
     right_before, right_after = answers_before.positive == truth, answers_after.positive == truth
@@ -168,15 +160,16 @@ def _measured(
             len(rows), int((right_after & ~right_before).sum()), int((right_before & ~right_after).sum())
         ),
         slices=_slices(validation.iloc[kept], after, right_before, right_after),
-        milliseconds=_times(theirs, ours, old_rows, rows),
+        milliseconds=_times(theirs.scorer, ours.scorer, old_rows, rows),
     )
 
 
-def _incomparable(old: Side, new: Side, validation: pd.DataFrame) -> str:
-    """Why both models cannot be asked the new side's validation rows."""
-    before, after = old.contract, new.contract
-    assert before is not None  # noqa: S101 - for the type checker: both have bundles
-    assert after is not None  # noqa: S101
+def _answers(model: Model, rows: Sequence[Mapping[str, Any]]) -> Answers:
+    return Answers(model.scorer.probabilities(model.contract.tensors(rows)), model.scorer.threshold)
+
+
+def _unanswerable(before: Contract, after: Contract, validation: pd.DataFrame) -> str:
+    """Why both models cannot be asked the new side's validation rows; empty where they can."""
     if absent := [name for name in (*after.columns, after.target.column) if name not in validation]:
         return f"the validation rows have no {', '.join(absent)}"
     if before.target != after.target:
@@ -188,9 +181,14 @@ def _incomparable(old: Side, new: Side, validation: pd.DataFrame) -> str:
     ]
     if missing:
         return f"the older model needs {', '.join(missing)}, which the newer data does not have so"
+    return ""
+
+
+def _perhaps_known(old: Side, new: Side) -> str:
+    """Why the older model may have been trained on those rows; empty where it was not."""
     if old.settings is None or new.settings is None:
         return "how one side has split its data cannot be read"
-    if old.pins.data is None or old.pins.data != new.pins.data or old.settings.split != new.settings.split:
+    if not old.has_rows_of(new):
         return "the data or their split differ, so the older model may have been trained on these rows"
     return ""
 
@@ -215,17 +213,17 @@ def _metrics(truth: npt.NDArray[np.bool_], before: Answers, after: Answers) -> l
     return [Metric(name, float(old[name][0]), float(new[name][0]), intervals[name]) for name in new]
 
 
-def _golden(old: Bundle, contract: Contract, scorer: Scorer) -> tuple[list[Decision], int]:
+def _golden(old: Bundle, new: Model) -> tuple[list[Decision], int]:
     """The old model's golden rows that are decided otherwise, and how many of them a caller may still send."""
-    if old.contract.target != contract.target:
+    if old.contract.target != new.contract.target:
         return [], 0
-    row_of = contract.row_model()
+    row_of = new.contract.row_model()
     changed, asked = [], 0
     for number, (row, expected) in enumerate(zip(old.golden.rows, old.golden.expected, strict=True)):
         if not _accepts(row_of, row):
             continue
         asked += 1
-        (answer,) = scorer.predict([row])
+        (answer,) = new.scorer.predict([row])
         if answer.label != expected.label:
             changed.append(Decision(number, _words(expected.label, expected.probability), _words(*answer)))
     return changed, asked
@@ -284,7 +282,8 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     return {path: json.dumps(value)}
 
 
-def _trained_on(bundle: Bundle) -> int:
+def trained_on(bundle: Bundle) -> int:
+    """How many rows."""
     return int(json.loads(bundle.read(REFERENCE))["rows"])
 
 

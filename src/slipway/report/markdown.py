@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from math import isfinite
 
+from slipway.fleet import infra_shown
 from slipway.report.build import Report, Verdict
 from slipway.report.comparison import Comparison, Metric
 
@@ -17,23 +18,24 @@ def write(found: Report) -> str:
     parts = [
         MARKER,
         f"## {_SIGNS[found.verdict]}: {found.title}",
-        _list(found.reasons),
-        *([f"It would be released as **{_text(found.version)}**."] if found.version else []),
+        listing(found.reasons),
+        *([f"It would be released as **{plain(found.version)}**."] if found.version else []),
         *(_comparison(each) for each in found.comparisons),
         *([] if found.comparisons else [_alone(found)]),
+        *(infra_shown.markdown(each, level=3) for each in found.infrastructure),
         _rollout(found),
-        *(["### Not in this report", _list(found.notes)] if found.notes else []),
+        *(["### Not in this report", listing(found.notes)] if found.notes else []),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
 def _comparison(found: Comparison) -> str:
-    parts = [f"### Against {_text(found.old)}", _metrics(found)]
+    parts = [f"### Against {plain(found.old)}", _metrics(found)]
     if found.same_model:
         parts.append("The model is the same, byte for byte.")
     if found.note:
         parts.append(
-            f"Both models could not be asked the same rows: {_text(found.note)}. The figures are each one's own."
+            f"Both models could not be asked the same rows: {plain(found.note)}. The figures are each one's own."
         )
     if found.decisions and not found.same_model:
         parts.append(
@@ -46,7 +48,7 @@ def _comparison(found: Comparison) -> str:
             for part in found.slices
         ]
         heads = ("rows with", "rows", "right before", "right now", "more than chance")
-        parts += ["**Where fewer decisions are right**", _table(heads, rows)]
+        parts += ["**Where fewer decisions are right**", table(heads, rows)]
     if found.golden_rows and not found.same_model:
         parts.append(_golden(found))
     parts += [*_interface(found), *_data(found), *_cost(found)]
@@ -66,7 +68,7 @@ def _metrics(found: Comparison) -> str:
         for each in found.metrics
     ]
     heads = ("validation", "before", "now", "difference", "95 % interval", "")
-    return _table(heads, rows) if rows else "It has recorded no metrics."
+    return table(heads, rows) if rows else "It has recorded no metrics."
 
 
 def _interval(metric: Metric) -> str:
@@ -80,20 +82,20 @@ def _golden(found: Comparison) -> str:
         return f"None of its {found.golden_rows} golden rows is decided otherwise."
     rows = [(str(each.row), each.old, each.new) for each in found.golden]
     title = f"**Golden rows that are decided otherwise** ({len(rows)} of {found.golden_rows})"
-    return f"{title}\n\n{_table(('row', 'before', 'now'), rows)}"
+    return f"{title}\n\n{table(('row', 'before', 'now'), rows)}"
 
 
 def _interface(found: Comparison) -> Iterable[str]:
     if found.interface:
         lines = [f"{'breaks callers: ' if each.breaks else ''}{each.what}" for each in found.interface]
-        return ["**Contract**", _list(lines)]
+        return ["**Contract**", listing(lines)]
     return []
 
 
 def _data(found: Comparison) -> Iterable[str]:
     if found.parameters:
         yield "**params.yaml**"
-        yield _list(found.parameters)
+        yield listing(found.parameters)
     if found.rows and found.rows[0] != found.rows[1]:
         yield f"It is trained on {found.rows[1]} rows, before on {found.rows[0]}."
 
@@ -109,7 +111,7 @@ def _cost(found: Comparison) -> Iterable[str]:
 
 def _alone(found: Report) -> str:
     rows = [(name, f"{value:.4f}") for name, value in found.metrics.items()]
-    return _table(("validation", "now"), rows) if rows else ""
+    return table(("validation", "now"), rows) if rows else ""
 
 
 def _rollout(found: Report) -> str:
@@ -126,15 +128,17 @@ def _rollout(found: Report) -> str:
     return f"### Roll-out to {plan.environment}\n\nIn batches of {', '.join(plan.batches)} of its hosts{bake}. {back}"
 
 
-def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_text(line)}" for line in lines)
+def listing(lines: Sequence[str]) -> str:
+    """Lines with bullets."""
+    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *([_text(cell) for cell in row] for row in rows)]
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; rows are as long as its heads."""
+    lines = [heads, ["---"] * len(heads), *([plain(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _text(words: str) -> str:
+def plain(words: str) -> str:
     """Words as they are, whoever wrote them: nothing in them is markup."""
     return re.sub(r"([\\`*\[\]<>|~!&])", r"\\\1", " ".join(words.split()))

@@ -12,6 +12,19 @@ from slipway.params import Params
 from slipway.release import objects, pins
 from slipway.release.git import Repository
 from slipway.release.pins import Pins
+from slipway.scorer import Scorer
+
+
+class Model(NamedTuple):
+    """A model that answers its golden rows as when it was packaged."""
+
+    bundle: Bundle
+    scorer: Scorer
+
+    @property
+    def contract(self) -> Contract:
+        """What it answers."""
+        return self.bundle.contract
 
 
 class Side(NamedTuple):
@@ -22,16 +35,22 @@ class Side(NamedTuple):
     pins: Pins
     settings: Params | None
     """None where another version of Slipway has written them."""
-    bundle: Bundle | None
+    model: Model | None
     missing: str
-    """Why there is no bundle; empty where there is one."""
+    """Why there is no model; empty where there is one."""
 
     @property
     def contract(self) -> Contract | None:
-        """What its model answers; where there is no bundle, what its parameters say."""
-        if self.bundle:
-            return self.bundle.contract
+        """What its model answers; where there is none, what its parameters say."""
+        if self.model:
+            return self.model.contract
         return self.settings.contract if self.settings else None
+
+    def has_rows_of(self, other: "Side") -> bool:
+        """Whether both have the same data, and split it alike: what one was measured on is what the other was."""
+        if self.settings is None or other.settings is None or self.pins.data is None:
+            return False
+        return self.pins.data == other.pins.data and self.settings.split == other.settings.split
 
     def is_same(self, other: "Side") -> bool:
         """Whether both pin the same bytes, made by the same parameters."""
@@ -41,20 +60,20 @@ class Side(NamedTuple):
 
 @contextmanager
 def opened(repository: Repository, revision: str, title: str, model: str) -> Iterator[Side]:
-    """A revision, for as long as its bundle is needed.
+    """A revision, for as long as its model is needed.
 
     Raises:
         InputError: There is no such revision, or it is none of Slipway's.
     """
     found = pins.at(repository, revision, model)
     with ExitStack() as stack:
-        bundle, missing = None, ""
+        loaded, missing = None, ""
         try:
             bundle = stack.enter_context(objects.unpacked(objects.obtain(repository.root, found.bundle)))
-            bundle.scorer()
+            loaded = Model(bundle, bundle.scorer())
         except SlipwayError as error:
-            bundle, missing = None, str(error.args[0])
-        yield Side(title, found, _settings(repository, revision), bundle, missing)
+            missing = str(error.args[0])
+        yield Side(title, found, _settings(repository, revision), loaded, missing)
 
 
 def _settings(repository: Repository, revision: str) -> Params | None:

@@ -1,4 +1,4 @@
-# Sees everything that a plan compares, and no object but the state.
+# Sees everything that a plan compares, and reads the state and the DVC remote: pull requests are compared with what is live.
 resource "aws_iam_role" "plan" {
   name               = "github-${var.name}-plan"
   path               = "/slipway-github/"
@@ -62,6 +62,12 @@ resource "aws_iam_role_policy" "plan" {
           "s3:ListBucket",
         ]
         Resource = ["arn:aws:s3:::slipway-${var.name}-*"]
+      },
+      {
+        Sid      = "ReadArtefacts"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
+        Resource = ["arn:aws:s3:::slipway-${var.name}-artefacts-*/*"]
       },
     ])
   })

@@ -126,8 +126,9 @@ WRONG = """
 import sys
 from datetime import timedelta
 from slipway import cli
-true = cli._now
-cli._now = lambda shift=timedelta(seconds=float(sys.argv.pop())): true() + shift
+from slipway.cli import context
+true = context.now
+context.now = lambda shift=timedelta(seconds=float(sys.argv.pop())): true() + shift
 cli.main()
 """
 

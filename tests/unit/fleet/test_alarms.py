@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from rich.console import Console
-from tests.unit.fleet.test_rollout import on_host, ready
+from tests.unit.fleet.rollouts import on_host, ready
 from tests.unit.machine import Host, as_pinned
 from tests.unit.workshop import Workshop
 

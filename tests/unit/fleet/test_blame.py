@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.fleet.test_rollout import declared, on_host, ready, refusal
+from tests.unit.fleet.rollouts import declared, on_host, ready, refusal
 from tests.unit.machine import Host, Program, Server
 from tests.unit.workshop import NOW, Workshop
 

@@ -1,80 +1,22 @@
 """What is decided, declared and refused; that hosts do as they are told is shown in tests/local."""
 
-import io
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
+from tests.unit.fleet.rollouts import declared, fails, on_host, ready, refusal, told
 from tests.unit.machine import PYTHON, Host, Program, Server, Terraform, as_pinned
-from tests.unit.workshop import NOW, Workshop
+from tests.unit.workshop import Workshop
 
 from slipway.bundle import sha256
-from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused, RolledBack, SlipwayError
+from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused, RolledBack
 from slipway.fleet import acceptance, lock, rollout
 from slipway.fleet.acceptance import Result
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment
-from slipway.fleet.progress import Progress
-from slipway.release import desired
-from slipway.release.names import ReleaseName
-from slipway.serving.release import ReleaseRecord
 
-CANDIDATE = "v1.3.0-candidate+c0ffee00.b29ebcfe.59d5cdb1"
-FAILS = {
-    "_event": "v2_runner_on_failed",
-    "hosts": {"local-1": {"msg": "Wait until the slot is ready: the service said: no such file"}},
-    "task": {"name": "model_server : Say what failed", "path": "/tasks/restore.yml:30"},
-}
-
-
-@pytest.fixture
-def ready(context: Context, server: Server, terraform: Terraform, ansible: Program) -> Context:
-    """Terraform and Ansible are there and do nothing, quickly."""
-    terraform.works(server.url, context.environment.folder)
-    ansible.does("")
-    return context
-
-
-@pytest.fixture
-def fails(ansible: Program) -> Callable[[], None]:
-    """Lets every roll-out fail on the host."""
-    return lambda: ansible.does(f"print({json.dumps(FAILS)!r}); sys.exit(2)")
-
-
-def told(ansible: Program) -> dict[str, Any]:
-    """The variables of the last playbook."""
-    (variables,) = [a.partition("=")[2] for a in ansible.calls[-1] if a.startswith("--extra-vars=")]
-    found: dict[str, Any] = json.loads(variables)
-    return found
-
-
-def declared(workshop: Workshop) -> list[str]:
-    """What git says of `local`, as `deploy v1.0.0`."""
-    history = desired.history(workshop.repository, "wear", "local")
-    return [f"{state.action} {state.release.label}" for state in history]
-
-
-def on_host(host: Host, workshop: Workshop, *labels: str) -> list[ReleaseRecord]:
-    """Releases of git that are installed and were live one after the other; the last one is."""
-    records = [host.record(label) for label in labels]
-    for record in records:
-        host.make_live(record)
-        host.log(("deploy", record))
-        name = ReleaseName.from_tag(f"wear@{record.release}", "wear")
-        if name:
-            desired.declare(workshop.repository, "local", name, "deploy", NOW)
-    return records
-
-
-def refusal(act: Callable[[], object]) -> SlipwayError:
-    with pytest.raises(SlipwayError) as caught:
-        act()
-    return caught.value
-
+__all__ = ["fails", "ready"]
 
 # Who may, and what.
 
@@ -191,6 +133,7 @@ def test_a_deploy_declares_provisions_and_tells_the_host_where_the_bytes_are(
             "runtime": pinned.runtime.sha256,
         },
         "model_server_action": "deploy",
+        "model_server_desired": 1,
         "model_server_bundle_url": bundle.as_uri(),
         "model_server_runtime_url": runtime.as_uri(),
         "model_server_free_bytes_minimum": 8 * (bundle.stat().st_size + runtime.stat().st_size),
@@ -410,155 +353,3 @@ def test_up_rolls_nothing_out_where_a_gate_refuses(
     assert isinstance(error, Refused)
     assert str(error) == "stage package: recall is too low"
     assert (terraform.calls, ansible.calls) == ([], [])
-
-
-# Back.
-
-
-def test_before_a_second_release_there_is_nothing_to_go_back_to(
-    ready: Context, workshop: Workshop, host: Host, ansible: Program
-) -> None:
-    workshop.releases(1)
-    on_host(host, workshop, "v1.0.0")
-    error = refusal(lambda: rollout.roll_back(ready, None))
-    assert isinstance(error, InputError)
-    assert str(error) == (
-        "there is nothing to roll local back to: nothing older was live there\n  next: slipway history local"
-    )
-    assert (declared(workshop), ansible.calls) == (["deploy v1.0.0"], [])
-
-
-def test_a_rollback_goes_to_the_release_before_and_git_says_so(
-    ready: Context, workshop: Workshop, host: Host, ansible: Program
-) -> None:
-    workshop.releases(3)
-    first, second, _ = on_host(host, workshop, "v1.0.0", "v1.1.0", "v1.2.0")
-    outcome = rollout.roll_back(ready, None)
-    assert outcome.record == second
-    assert declared(workshop)[-1] == "rollback v1.1.0"
-    assert told(ansible)["model_server_release"] == second.model_dump()
-    assert told(ansible)["model_server_action"] == "rollback"
-    host.make_live(second)
-    host.log(("rollback", second))
-    assert rollout.roll_back(ready, None).record == first
-    assert declared(workshop)[-2:] == ["rollback v1.1.0", "rollback v1.0.0"]
-
-
-@pytest.mark.parametrize("release", ["v1.0.0", "wear@v1.0.0"])
-def test_a_rollback_goes_to_the_release_that_is_named(
-    ready: Context, workshop: Workshop, host: Host, release: str
-) -> None:
-    workshop.releases(3)
-    first, *_ = on_host(host, workshop, "v1.0.0", "v1.1.0", "v1.2.0")
-    assert rollout.roll_back(ready, release).record == first
-
-
-def test_a_rollback_needs_no_object_and_plans_no_machines(
-    ready: Context, workshop: Workshop, host: Host, terraform: Terraform, ansible: Program
-) -> None:
-    workshop.releases(2)
-    on_host(host, workshop, "v1.0.0", "v1.1.0")
-    for objects in (workshop.store, workshop.root / ".dvc" / "cache"):
-        shutil.rmtree(objects)
-    (ready.environment.folder / "terraform").mkdir()
-    (ready.environment.folder / "terraform" / "terraform.tfstate").write_text("{}")
-    rollout.roll_back(ready, None)
-    assert terraform.verbs == ["output"]
-    assert set(told(ansible)) == {"model_server_release", "model_server_action", "model_server_by"}
-
-
-def test_a_rollback_to_a_release_that_left_the_host_fetches_it(
-    ready: Context, workshop: Workshop, host: Host, ansible: Program
-) -> None:
-    workshop.releases(3)
-    on_host(host, workshop, "v1.1.0", "v1.2.0")
-    rollout.roll_back(ready, "v1.0.0")
-    assert told(ansible)["model_server_release"]["release"] == "v1.0.0"
-    assert told(ansible)["model_server_bundle_url"].startswith("file:///")
-
-
-def test_a_rollback_to_a_candidate_that_left_the_host_names_what_is_there(
-    ready: Context, workshop: Workshop, host: Host, ansible: Program
-) -> None:
-    workshop.releases(2)
-    on_host(host, workshop, "v1.0.0", "v1.1.0")
-    error = refusal(lambda: rollout.roll_back(ready, CANDIDATE))
-    assert isinstance(error, InputError)
-    assert str(error) == (
-        f"{CANDIDATE} is not on local, or not whole; there are: v1.0.0, v1.1.0\n  next: slipway status local"
-    )
-    assert ansible.calls == []
-
-
-def test_a_rollback_to_a_candidate_is_not_written_to_git(
-    ready: Context, workshop: Workshop, host: Host
-) -> None:
-    workshop.releases(1)
-    candidate, _ = on_host(host, workshop, CANDIDATE, "v1.0.0")
-    printed = io.StringIO()
-    outcome = rollout.roll_back(ready._replace(progress=Progress(Console(file=printed))), None)
-    assert outcome.record == candidate
-    assert declared(workshop) == ["deploy v1.0.0"]
-    assert "git still wants v1.0.0" in printed.getvalue()
-
-
-def test_a_rollback_to_a_release_that_git_has_lost_changes_nothing(
-    ready: Context, workshop: Workshop, host: Host, ansible: Program
-) -> None:
-    workshop.releases(2)
-    on_host(host, workshop, "v1.1.0")
-    host.install(host.record("v1.0.0"))
-    workshop.git("tag", "--delete", "wear@v1.0.0")
-    error = refusal(lambda: rollout.roll_back(ready, "v1.0.0"))
-    assert isinstance(error, InputError)
-    assert str(error) == "git has no release wear@v1.0.0\n  next: git fetch --tags"
-    assert ansible.calls == []
-
-
-# As git says.
-
-
-def test_without_a_desired_state_there_is_nothing_to_reconcile(ready: Context, ansible: Program) -> None:
-    error = refusal(lambda: rollout.reconcile(ready))
-    assert isinstance(error, InputError)
-    assert str(error) == (
-        "git declares no desired state of local: there is no tag wear#local#N\n"
-        "  next: slipway deploy local RELEASE"
-    )
-    assert ansible.calls == []
-
-
-@pytest.mark.parametrize("message", ["Back", "Back\n\nAction: rollback"], ids=["deploy", "rollback"])
-def test_a_tag_of_plain_git_is_reconciled(
-    ready: Context, workshop: Workshop, host: Host, ansible: Program, fails: Callable[[], None], message: str
-) -> None:
-    workshop.releases(2)
-    on_host(host, workshop, "v1.1.0")
-    workshop.git("tag", "--annotate", "--message", message, "wear#local#2", "wear@v1.0.0^{}")
-    fails()
-    refusal(lambda: rollout.reconcile(ready))
-    assert told(ansible)["model_server_release"]["release"] == "v1.0.0"
-    assert told(ansible)["model_server_action"] == ("rollback" if "Action" in message else "deploy")
-
-
-def test_reconciling_declares_nothing(ready: Context, workshop: Workshop, host: Host) -> None:
-    workshop.releases(2)
-    on_host(host, workshop, "v1.0.0", "v1.1.0")
-    workshop.git("tag", "--annotate", "--message", "x\n\nAction: rollback", "wear#local#3", "wear@v1.0.0^{}")
-    rollout.reconcile(ready)
-    assert declared(workshop) == ["deploy v1.0.0", "deploy v1.1.0", "rollback v1.0.0"]
-
-
-# Stop.
-
-
-def test_what_never_ran_need_not_be_stopped(ready: Context, ansible: Program) -> None:
-    rollout.stop(ready)
-    assert ansible.calls == []
-
-
-def test_stopping_runs_the_playbook_stop(ready: Context, ansible: Program) -> None:
-    ready.environment.prepare()
-    (ready.environment.folder / "inventory.yml").write_text("{}")
-    rollout.stop(ready)
-    assert [call[-1].rpartition("/")[2] for call in ansible.calls] == ["stop.yml"]

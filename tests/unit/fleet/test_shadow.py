@@ -1,6 +1,6 @@
 import pytest
 
-from slipway.cli import _with_seconds
+from slipway.cli.app import _with_seconds
 from slipway.fleet import shadow
 from slipway.fleet.analysis.bake import Bake, Limits
 

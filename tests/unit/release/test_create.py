@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -7,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
-from tests.unit.workshop import NOW, Workshop
+from tests.unit.workshop import MODEL, NOW, Workshop
 
 from slipway.errors import InputError, Refused
 from slipway.release import create
-from slipway.release.git import GitError, Repository
+from slipway.release.git import GitError, OriginError, Repository, Tag
 from slipway.release.names import ReleaseName
 
 
@@ -23,7 +24,7 @@ def edit(workshop: Workshop, path: str, old: str, new: str) -> None:
 
 def test_the_first_release_is_1_0_0(workshop: Workshop) -> None:
     made = create.release(workshop.repository, workshop.settings, None, NOW)
-    assert made == (ReleaseName("wear", Version(1, 0, 0)), "the first release")
+    assert made == create.Made(ReleaseName("wear", Version(1, 0, 0)), "the first release")
     assert workshop.tags == ["wear@v1.0.0"]
 
 
@@ -34,7 +35,8 @@ def test_a_release_is_an_annotated_tag_that_says_what_it_holds(workshop: Worksho
         json.loads((workshop.root / name).read_text()) for name in ("manifest.json", "runtime.json")
     )
     title = "v1.0.0: recall 0.950, ROC AUC 0.980; the first release"
-    assert tag == (
+    assert tag == Tag(
+        "wear@v1.0.0",
         "wear@v1.0.0",
         workshop.git("rev-parse", "HEAD"),
         NOW,
@@ -89,7 +91,7 @@ def test_releases_are_listed_the_oldest_version_first(versions: list[tuple[int, 
     class Listed(Repository):
         def _git(self, *_: str, **__: object) -> str:
             return "".join(
-                f"wear@v{major}.{minor}.{patch}\0{'a' * 40}\x001700000000\0Ada\0x\1\n"
+                f"wear@v{major}.{minor}.{patch}\0\0{'a' * 40}\x001700000000\0Ada\0x\1\n"
                 for major, minor, patch in versions
             )
 
@@ -100,7 +102,7 @@ def test_releases_are_listed_the_oldest_version_first(versions: list[tuple[int, 
 @pytest.mark.parametrize("version", ["v3.1.4", "3.1.4", "wear@v3.1.4"])
 def test_a_version_that_is_asked_for_is_made(workshop: Workshop, version: str) -> None:
     made = create.release(workshop.repository, workshop.settings, version, NOW)
-    assert made == (ReleaseName("wear", Version(3, 1, 4)), "as asked")
+    assert made == create.Made(ReleaseName("wear", Version(3, 1, 4)), "as asked")
 
 
 @pytest.mark.parametrize("version", ["three", "v3", "v3.1.4-rc1"])
@@ -262,3 +264,84 @@ def test_without_an_author_git_is_to_blame_and_not_a_gate(workshop: Workshop) ->
     error = workshop.refusal()
     assert isinstance(error, GitError)
     assert (error.exit_code, error.next_command) == (1, "slipway doctor")
+
+
+# Only where something has changed, and for a team.
+
+
+def test_nothing_is_released_where_nothing_that_is_rolled_out_has_changed(workshop: Workshop) -> None:
+    assert create.made_before(workshop.repository, MODEL) is None
+    first = workshop.release()
+    here = create.made_before(workshop.repository, MODEL)
+    workshop.write({"README.md": "Words\n"})
+    workshop.commit()
+    before = create.made_before(workshop.repository, MODEL)
+    assert here == create.Made(first, "v1.0.0 stands on this commit already", is_new=False)
+    same = "bundle, runtime and contract are those of v1.0.0"
+    assert before == create.Made(first, same, is_new=False, is_here=False)
+
+
+@pytest.mark.parametrize("source", ["model", "contract", "serving"])
+def test_whatever_is_rolled_out_and_has_changed_is_released(workshop: Workshop, source: str) -> None:
+    workshop.release()
+    workshop.train(**{source: "another"})
+    assert create.made_before(workshop.repository, MODEL) is None
+    plan = create.planned(workshop.repository, MODEL, None)
+    assert plan == workshop_release(workshop), "a plan tells what will be"
+
+
+def workshop_release(workshop: Workshop) -> create.Made:
+    return create.release(workshop.repository, workshop.settings, None, NOW)
+
+
+@pytest.fixture
+def origin(workshop: Workshop, tmp_path: Path) -> Path:
+    workshop.git("clone", "--quiet", "--bare", str(workshop.root), str(tmp_path / "origin.git"))
+    workshop.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    return tmp_path / "origin.git"
+
+
+def test_a_release_is_given_to_the_origin_once(workshop: Workshop, origin: Path) -> None:
+    made = workshop_release(workshop)
+    for _ in range(2):
+        create.share(workshop.repository, made)
+    assert made.name.tag in workshop.git("ls-remote", "--tags", str(origin))
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_the_origin_does_not_take_is_not_released(
+    workshop: Workshop, origin: Path, *, is_new: bool
+) -> None:
+    made = workshop_release(workshop)._replace(is_new=is_new)
+    origin.rename(origin.with_name("elsewhere"))
+    with pytest.raises(OriginError, match="does not appear to be a git repository"):
+        create.share(workshop.repository, made)
+    assert workshop.tags == ([] if is_new else ["wear@v1.0.0"])
+
+
+def test_of_two_that_release_at_once_the_second_is_refused(
+    workshop: Workshop, origin: Path, tmp_path: Path
+) -> None:
+    made = workshop_release(workshop)
+    shutil.copytree(workshop.root, tmp_path / "eve", symlinks=True)
+    create.share(workshop.repository, made)
+    eve = Workshop(tmp_path / "eve")
+    eve.git("tag", "--force", "--annotate", "--message", "Eve's", made.name.tag)
+    with pytest.raises(Refused, match=r"origin has another wear@v1.0.0"):
+        create.share(eve.repository, made)
+    assert eve.tags == []
+    assert origin.is_dir()
+
+
+def test_without_an_origin_nothing_is_shared(workshop: Workshop) -> None:
+    made = workshop_release(workshop)
+    with pytest.raises(InputError, match=r"there is no origin to give wear@v1.0.0 to"):
+        create.share(workshop.repository, made)
+    assert workshop.tags == []
+
+
+def test_the_latest_release_is_the_highest(workshop: Workshop) -> None:
+    with pytest.raises(InputError, match="wear has no release yet"):
+        create.latest(workshop.repository, MODEL)
+    workshop.releases(3)
+    assert create.latest(workshop.repository, MODEL).label == "v1.2.0"

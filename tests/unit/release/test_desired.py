@@ -337,3 +337,12 @@ def test_a_clone_agrees(workshop: Workshop, tmp_path: Path) -> None:
     workshop.git("clone", "--quiet", str(workshop.root), str(tmp_path / "clone"))
     cloned = desired.history(Repository(tmp_path / "clone"), MODEL, "local")
     assert cloned == desired.history(workshop.repository, MODEL, "local")
+
+
+def test_a_number_that_the_hosts_have_seen_is_not_given_again(workshop: Workshop) -> None:
+    first, second = workshop.releases(2)
+    declare(workshop, first)
+    name = desired.declare(workshop.repository, "local", second, "deploy", NOW, above=7).name
+    assert name.number == 8
+    assert desired.declare(workshop.repository, "local", second, "deploy", NOW, above=8).name == name
+    assert desired.declare(workshop.repository, "local", second, "deploy", NOW, above=9).name.number == 10

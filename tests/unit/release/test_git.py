@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import InputError, MachineError
-from slipway.release.git import GitError, Repository, TagExistsError
+from slipway.release.git import GitError, Repository, Tag, TagExistsError
 
 SECOND = timedelta(seconds=1)
 
@@ -73,7 +73,7 @@ def test_a_tag_says_commit_time_author_and_message(workshop: Workshop) -> None:
     commit = workshop.git("rev-parse", "HEAD")
     workshop.repository.tag("wear@v1.0.0", commit, "Title\n\nBody: yes\n", NOW, None)
     (tag,) = workshop.repository.tags("wear@*")
-    assert tag == ("wear@v1.0.0", commit, NOW, "Ada", "Title\n\nBody: yes")
+    assert tag == Tag("wear@v1.0.0", "wear@v1.0.0", commit, NOW, "Ada", "Title\n\nBody: yes")
 
 
 def test_only_annotated_tags_count(workshop: Workshop) -> None:
@@ -155,3 +155,13 @@ def test_git_without_an_author_sends_to_the_doctor(workshop: Workshop) -> None:
     assert not isinstance(caught.value, TagExistsError)
     assert caught.value.next_command == "slipway doctor"
     assert workshop.tags == []
+
+
+def test_a_file_of_a_commit_is_had_to_the_byte(workshop: Workshop) -> None:
+    content = b"one\r\ntwo\xff\n\n"
+    (workshop.root / "odd.bin").write_bytes(content)
+    commit = workshop.commit()
+    (workshop.root / "odd.bin").write_bytes(b"changed")
+    assert workshop.repository.content(commit, "odd.bin") == content
+    assert workshop.repository.content(commit, "absent") is None
+    assert workshop.repository.content("no-revision", "odd.bin") is None

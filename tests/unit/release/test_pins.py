@@ -34,6 +34,13 @@ def test_a_commit_pins_the_bytes_that_the_pipeline_made(workshop: Workshop) -> N
     assert found.metrics == json.loads((root / "reports/metrics.json").read_text())
 
 
+def test_what_a_runtime_installs_is_told_where_the_pipeline_has_written_it_down(workshop: Workshop) -> None:
+    assert pins.in_work_tree(workshop.repository, MODEL).wheels == ()
+    record = json.loads((workshop.root / "runtime.json").read_text())
+    workshop.write({"runtime.json": json.dumps(record | {"wheels": ["one.whl", "two.whl"]})})
+    assert pins.in_work_tree(workshop.repository, MODEL).wheels == ("one.whl", "two.whl")
+
+
 def test_an_older_revision_pins_what_it_pinned(workshop: Workshop) -> None:
     before = pins.at(workshop.repository, "HEAD", MODEL)
     workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0")

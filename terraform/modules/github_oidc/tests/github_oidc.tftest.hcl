@@ -61,8 +61,9 @@ run "roles_of_one_repository_and_environment" {
       ])) == toset([
       "arn:aws:s3:::states/staging/terraform.tfstate",
       "arn:aws:s3:::states/staging/terraform.tfstate.tflock",
+      "arn:aws:s3:::slipway-staging-artefacts-*/*",
     ])
-    error_message = "The role for plans reads other objects than the state."
+    error_message = "The role for plans reads other objects than the state and the DVC remote's."
   }
 
   # apply changes no identity outside its environment

@@ -1,0 +1,1 @@
+"""What users and auditors of a release get beside its tag."""

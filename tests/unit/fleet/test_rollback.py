@@ -1,0 +1,174 @@
+"""Back, as git says, and stopped: what is decided and declared without the pipeline."""
+
+import io
+import shutil
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+from tests.unit.fleet.rollouts import declared, fails, on_host, ready, refusal, told
+from tests.unit.machine import Host, Program, Terraform
+from tests.unit.workshop import Workshop
+
+from slipway.errors import InputError
+from slipway.fleet import rollout
+from slipway.fleet.context import Context
+from slipway.fleet.progress import Progress
+
+__all__ = ["fails", "ready"]
+
+CANDIDATE = "v1.3.0-candidate+c0ffee00.b29ebcfe.59d5cdb1"
+
+
+# Back.
+
+
+def test_before_a_second_release_there_is_nothing_to_go_back_to(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    workshop.releases(1)
+    on_host(host, workshop, "v1.0.0")
+    error = refusal(lambda: rollout.roll_back(ready, None))
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        "there is nothing to roll local back to: nothing older was live there\n  next: slipway history local"
+    )
+    assert (declared(workshop), ansible.calls) == (["deploy v1.0.0"], [])
+
+
+def test_a_rollback_goes_to_the_release_before_and_git_says_so(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    workshop.releases(3)
+    first, second, _ = on_host(host, workshop, "v1.0.0", "v1.1.0", "v1.2.0")
+    outcome = rollout.roll_back(ready, None)
+    assert outcome.record == second
+    assert declared(workshop)[-1] == "rollback v1.1.0"
+    assert told(ansible)["model_server_release"] == second.model_dump()
+    assert told(ansible)["model_server_action"] == "rollback"
+    host.make_live(second)
+    host.log(("rollback", second))
+    assert rollout.roll_back(ready, None).record == first
+    assert declared(workshop)[-2:] == ["rollback v1.1.0", "rollback v1.0.0"]
+
+
+@pytest.mark.parametrize("release", ["v1.0.0", "wear@v1.0.0"])
+def test_a_rollback_goes_to_the_release_that_is_named(
+    ready: Context, workshop: Workshop, host: Host, release: str
+) -> None:
+    workshop.releases(3)
+    first, *_ = on_host(host, workshop, "v1.0.0", "v1.1.0", "v1.2.0")
+    assert rollout.roll_back(ready, release).record == first
+
+
+def test_a_rollback_needs_no_object_and_plans_no_machines(
+    ready: Context, workshop: Workshop, host: Host, terraform: Terraform, ansible: Program
+) -> None:
+    workshop.releases(2)
+    on_host(host, workshop, "v1.0.0", "v1.1.0")
+    for objects in (workshop.store, workshop.root / ".dvc" / "cache"):
+        shutil.rmtree(objects)
+    (ready.environment.folder / "terraform").mkdir()
+    (ready.environment.folder / "terraform" / "terraform.tfstate").write_text("{}")
+    rollout.roll_back(ready, None)
+    assert terraform.verbs == ["output"]
+    variables = told(ansible)
+    assert set(variables) == {f"model_server_{what}" for what in ("release", "action", "by", "desired")}
+    assert variables["model_server_desired"] == len(declared(workshop)) == 3
+
+
+def test_a_rollback_to_a_release_that_left_the_host_fetches_it(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    workshop.releases(3)
+    on_host(host, workshop, "v1.1.0", "v1.2.0")
+    rollout.roll_back(ready, "v1.0.0")
+    assert told(ansible)["model_server_release"]["release"] == "v1.0.0"
+    assert told(ansible)["model_server_bundle_url"].startswith("file:///")
+
+
+def test_a_rollback_to_a_candidate_that_left_the_host_names_what_is_there(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    workshop.releases(2)
+    on_host(host, workshop, "v1.0.0", "v1.1.0")
+    error = refusal(lambda: rollout.roll_back(ready, CANDIDATE))
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        f"{CANDIDATE} is not on local, or not whole; there are: v1.0.0, v1.1.0\n  next: slipway status local"
+    )
+    assert ansible.calls == []
+
+
+def test_a_rollback_to_a_candidate_is_not_written_to_git(
+    ready: Context, workshop: Workshop, host: Host
+) -> None:
+    workshop.releases(1)
+    candidate, _ = on_host(host, workshop, CANDIDATE, "v1.0.0")
+    printed = io.StringIO()
+    outcome = rollout.roll_back(ready._replace(progress=Progress(Console(file=printed))), None)
+    assert outcome.record == candidate
+    assert declared(workshop) == ["deploy v1.0.0"]
+    assert "git still wants v1.0.0" in printed.getvalue()
+
+
+def test_a_rollback_to_a_release_that_git_has_lost_changes_nothing(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    workshop.releases(2)
+    on_host(host, workshop, "v1.1.0")
+    host.install(host.record("v1.0.0"))
+    workshop.git("tag", "--delete", "wear@v1.0.0")
+    error = refusal(lambda: rollout.roll_back(ready, "v1.0.0"))
+    assert isinstance(error, InputError)
+    assert str(error) == "git has no release wear@v1.0.0\n  next: git fetch --tags"
+    assert ansible.calls == []
+
+
+# As git says.
+
+
+def test_without_a_desired_state_there_is_nothing_to_reconcile(ready: Context, ansible: Program) -> None:
+    error = refusal(lambda: rollout.reconcile(ready))
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        "git declares no desired state of local: there is no tag wear#local#N\n"
+        "  next: slipway deploy local RELEASE"
+    )
+    assert ansible.calls == []
+
+
+@pytest.mark.parametrize("message", ["Back", "Back\n\nAction: rollback"], ids=["deploy", "rollback"])
+def test_a_tag_of_plain_git_is_reconciled(
+    ready: Context, workshop: Workshop, host: Host, ansible: Program, fails: Callable[[], None], message: str
+) -> None:
+    workshop.releases(2)
+    on_host(host, workshop, "v1.1.0")
+    workshop.git("tag", "--annotate", "--message", message, "wear#local#2", "wear@v1.0.0^{}")
+    fails()
+    refusal(lambda: rollout.reconcile(ready))
+    assert told(ansible)["model_server_release"]["release"] == "v1.0.0"
+    assert told(ansible)["model_server_action"] == ("rollback" if "Action" in message else "deploy")
+
+
+def test_reconciling_declares_nothing(ready: Context, workshop: Workshop, host: Host) -> None:
+    workshop.releases(2)
+    on_host(host, workshop, "v1.0.0", "v1.1.0")
+    workshop.git("tag", "--annotate", "--message", "x\n\nAction: rollback", "wear#local#3", "wear@v1.0.0^{}")
+    rollout.reconcile(ready)
+    assert declared(workshop) == ["deploy v1.0.0", "deploy v1.1.0", "rollback v1.0.0"]
+
+
+# Stop.
+
+
+def test_what_never_ran_need_not_be_stopped(ready: Context, ansible: Program) -> None:
+    rollout.stop(ready)
+    assert ansible.calls == []
+
+
+def test_stopping_runs_the_playbook_stop(ready: Context, ansible: Program) -> None:
+    ready.environment.prepare()
+    (ready.environment.folder / "inventory.yml").write_text("{}")
+    rollout.stop(ready)
+    assert [call[-1].rpartition("/")[2] for call in ansible.calls] == ["stop.yml"]

@@ -1,0 +1,291 @@
+"""The workflows as they stand, started by recorded events, with a `make` and a `slipway` that only say what they were asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.workflows.github import Environment
+
+if TYPE_CHECKING:
+    from tests.workflows.github import Run
+    from tests.workflows.site import Site
+
+WORKFLOWS = Path(__file__).parents[2] / ".github" / "workflows"
+RECORD = """\
+{{
+    printf '{name}'; for argument in "$@"; do printf ' %s' "${{argument##*/}}"; done
+    for name in ENVIRONMENT RELEASE BASE CHECKS OTHERS; do
+        eval "value=\\${{$name-}}"; [ -z "$value" ] || printf ' %s=%s' $name "$(echo $value)"
+    done
+    for name in SLIPWAY_SIGNING_KEY SSH_KEY GITHUB_TOKEN; do
+        eval "value=\\${{$name-}}"; [ -z "$value" ] || printf ' +%s' $name
+    done
+    echo
+}} >> "$RECORD"
+case " $FAILING " in *" $1 "*) exit 2 ;; esac
+"""
+MAKE = (
+    "#!/bin/sh\n"
+    + RECORD.format(name="make")
+    + """\
+case $1 in
+    setup) mkdir -p .venv/bin && cp "$(dirname "$0")/slipway" .venv/bin/slipway ;;
+    report) mkdir -p report && echo "# A report" > report/report.md ;;
+    plan) mkdir -p plan && echo {} > plan/infrastructure.json ;;
+esac
+"""
+)
+SLIPWAY = (
+    "#!/bin/sh\n"
+    + RECORD.format(name="slipway")
+    + """\
+case $1 in
+    release) while [ $# -gt 1 ]; do [ "$1" = --output ] && echo "release=$NEW" >> "$2"; shift; done ;;
+    provenance) mkdir -p provenance && touch provenance/bundle.tar provenance/sbom.cdx.json ;;
+esac
+exit 0
+"""
+)
+SIGNED = {"SIGNING_KEY": "signing", "SSH_KEY": "ssh"}
+ROLE = {"AWS_ROLE": "arn:aws:iam::123456789012:role/slipway"}
+ENVIRONMENTS = {
+    "staging": Environment(SIGNED, ROLE),
+    "production": Environment(SIGNED, ROLE, refs=("main", "*#production#*")),
+    "staging-plan": Environment({}, ROLE),
+    "production-plan": Environment({}, ROLE),
+}
+CLOUD = {"AWS_REGION": "eu-central-1"}
+MADE_BY = {"check-python", "check-pipeline", "check-terraform", "check-ansible", "check-workflows"}
+
+
+class Runner:
+    """Runs workflows, and tells what they called."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.record = site.root / "record.txt"
+        self.folder = site.root / "bin"
+        self.folder.mkdir()
+        for name, text in {"make": MAKE, "slipway": SLIPWAY}.items():
+            (self.folder / name).write_text(text)
+            (self.folder / name).chmod(0o755)
+
+    def __call__(
+        self, name: str, event: str, changes: Any = None, *, failing: str = "", new: str = "", **around: Any
+    ) -> Run:
+        self.record.write_text("")
+        environ = {
+            "PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}",
+            "RECORD": str(self.record),
+            "FAILING": failing,
+            "NEW": new,
+        }
+        settings = {"environments": ENVIRONMENTS, "variables": CLOUD, **around}
+        return self.site.run(WORKFLOWS / f"{name}.yml", event, changes, environ=environ, **settings)
+
+    @property
+    def calls(self) -> list[str]:
+        """What was called, with what it was told of."""
+        return self.record.read_text().splitlines()
+
+
+@pytest.fixture
+def runner(site: Site) -> Runner:
+    return Runner(site)
+
+
+# A pull request.
+
+
+@pytest.fixture
+def proposed(runner: Runner) -> Runner:
+    runner.site.propose({"params.yaml": "C: 0.3\n"})
+    return runner
+
+
+def test_a_pull_request_is_checked_planned_and_reported(proposed: Runner) -> None:
+    run = proposed("ci", "pull_request")
+    assert run.result == "success", run.log
+    assert {call.split()[1] for call in proposed.calls} == MADE_BY | {"plan", "report", "required"}
+    assert [call for call in proposed.calls if " plan" in call] == [
+        f"make plan ENVIRONMENT={name}" for name in ("staging", "production")
+    ]
+    assert "make report ENVIRONMENT=production BASE=origin/main" in proposed.calls
+    assert proposed.calls[-1] == f"make required CHECKS={' '.join(['success'] * 5)} OTHERS=success success"
+
+
+def test_a_fork_has_no_secret_no_role_and_no_right_to_write(proposed: Runner) -> None:
+    run = proposed("ci", "pull_request_from_fork", secrets={"SIGNING_KEY": "planted"})
+    assert run.result == "success", run.log
+    assert not [call for call in proposed.calls if "+" in call]
+    assert {level for job in run.jobs.values() for level in job.permissions.values()} <= {"read"}
+    assert proposed.calls[-1].endswith("OTHERS=skipped success")
+
+
+@pytest.mark.parametrize("check", sorted(MADE_BY))
+def test_what_fails_one_check_is_told_to_the_required_one(proposed: Runner, check: str) -> None:
+    run = proposed("ci", "pull_request", failing=check)
+    assert run.results[check] == "failure"
+    assert proposed.calls[-1].count("failure") == 1
+
+
+def test_a_cancelled_check_is_told_to_the_required_one(proposed: Runner) -> None:
+    run = proposed("ci", "pull_request", cancels=frozenset({"check-ansible"}))
+    assert run.results["check-ansible"] == "cancelled"
+    assert "cancelled" in proposed.calls[-1]
+
+
+def test_on_main_there_is_nothing_to_report(runner: Runner) -> None:
+    run = runner("ci", "push_to_main")
+    assert run.result == "success", run.log
+    assert runner.calls[-1].endswith("OTHERS=skipped skipped")
+
+
+def test_runs_of_main_do_not_cancel_each_other(proposed: Runner) -> None:
+    assert proposed("ci", "pull_request").concurrency == {"group": "ci-7", "cancel-in-progress": True}
+    on_main = proposed("ci", "push_to_main").concurrency
+    assert on_main == {"group": f"ci-{proposed.site.git('rev-parse', 'main')}", "cancel-in-progress": False}
+
+
+def test_the_comment_is_made_with_the_code_of_the_default_branch(proposed: Runner) -> None:
+    report = proposed.site.root / "run-1" / "artifacts" / "report"
+    report.mkdir(parents=True)
+    (report / "report.md").write_text("# A report\n")
+    run = proposed("comment", "workflow_run")
+    assert run.result == "success", run.log
+    assert proposed.calls == ["make comment +GITHUB_TOKEN"]
+    assert run.jobs["comment"].permissions == {
+        "actions": "read",
+        "contents": "read",
+        "pull-requests": "write",
+    }
+
+
+# A release.
+
+
+def test_a_merge_that_changes_what_is_rolled_out_is_released_and_brought_to_staging(runner: Runner) -> None:
+    run = runner("release", "push_to_main", new="v1.1.0")
+    assert run.result == "success", run.log
+    signed = "+SLIPWAY_SIGNING_KEY"
+    assert runner.calls == [
+        "make setup",
+        "slipway release --if-changed --dry-run --output " + runner.calls[1].split()[-1],
+        "make verify",
+        "make objects",
+        f"slipway release --if-changed --push {signed}",
+        f"slipway provenance v1.1.0 --out provenance RELEASE=v1.1.0 {signed}",
+        "slipway github release v1.1.0 provenance RELEASE=v1.1.0 +GITHUB_TOKEN",
+        "make setup ENVIRONMENT=staging RELEASE=v1.1.0",
+        f"make deploy ENVIRONMENT=staging RELEASE=v1.1.0 {signed} +SSH_KEY",
+    ]
+
+
+def test_a_merge_that_changes_nothing_is_not_released(runner: Runner) -> None:
+    run = runner("release", "push_to_main", new="")
+    assert run.results["staging"] == "skipped", run.log
+    assert [call.split()[:2] for call in runner.calls] == [["make", "setup"], ["slipway", "release"]]
+
+
+@pytest.mark.parametrize("step", ["verify", "objects", "provenance", "github"])
+def test_what_fails_before_it_is_published_is_not_deployed(runner: Runner, step: str) -> None:
+    run = runner("release", "push_to_main", new="v1.1.0", failing=step)
+    assert run.results["release"] == "failure"
+    assert run.results["staging"] == "skipped"
+    tagged = [call for call in runner.calls if "--push" in call]
+    assert bool(tagged) is (step in {"provenance", "github"})
+
+
+# To an environment, and back.
+
+
+@pytest.mark.parametrize(
+    ("ref", "environment"),
+    [
+        ("refs/tags/churn#production#3", "production"),
+        ("refs/tags/churn#staging#4", "staging"),
+        ("refs/tags/churn#local#1", None),
+    ],
+)
+def test_a_pushed_tag_of_the_desired_state_is_reconciled(
+    runner: Runner, ref: str, environment: str | None
+) -> None:
+    site = runner.site
+    before = site.git("rev-parse", "main")
+    site.git("tag", "--annotate", "--message", "Deploy", ref.removeprefix("refs/tags/"))
+    site.git("push", "--quiet", "origin", ref)
+    site.commit({"README.md": "Newer\n"})
+    run = runner("deploy", "push_of_tag", {"ref": ref})
+    if environment is None:
+        assert (run.result, runner.calls) == ("skipped", [])
+        return
+    assert run.result == "success", run.log
+    assert run.jobs["deploy"].environment == environment
+    assert run.concurrency == {"group": f"environment-{environment}", "cancel-in-progress": False}
+    assert runner.calls[-1] == f"make deploy ENVIRONMENT={environment} +SLIPWAY_SIGNING_KEY +SSH_KEY"
+    assert site.git("rev-parse", "main") != before, "and it is main's code that rolls out"
+
+
+def test_a_tag_that_is_no_desired_state_deploys_nothing(runner: Runner) -> None:
+    runner.site.git("tag", "--annotate", "--message", "Release", "churn@v1.0.0")
+    runner.site.git("push", "--quiet", "origin", "churn@v1.0.0")
+    assert not runner("deploy", "push_of_tag", {"ref": "refs/tags/churn@v1.0.0"}).started
+
+
+def test_whom_the_reviewers_turn_down_deploys_nothing(runner: Runner) -> None:
+    guarded = ENVIRONMENTS | {"production": Environment(SIGNED, ROLE, approved=False)}
+    inputs = {"environment": "production", "release": "v1.1.0"}
+    run = runner("deploy", "workflow_dispatch", {"inputs": inputs}, environments=guarded)
+    assert run.result != "success"
+    assert runner.calls == []
+
+
+@pytest.mark.parametrize("release", ["v1.0.0", ""])
+def test_a_roll_back_trains_builds_and_plans_nothing(runner: Runner, release: str) -> None:
+    inputs = {"environment": "production", "release": release}
+    run = runner("rollback", "workflow_dispatch", {"inputs": inputs})
+    assert run.result == "success", run.log
+    told = f"ENVIRONMENT=production{f' RELEASE={release}' if release else ''}"
+    assert runner.calls == [f"make setup {told}", f"make rollback {told} +SLIPWAY_SIGNING_KEY +SSH_KEY"]
+    assert run.concurrency == {"group": "environment-production", "cancel-in-progress": False}
+
+
+# Machines, and what can be made again.
+
+
+def test_main_applies_staging_before_production(runner: Runner) -> None:
+    runner.site.commit({"terraform/main.tf": "\n"})
+    run = runner("infra", "push_to_main")
+    assert run.result == "success", run.log
+    assert runner.calls == [f"make apply ENVIRONMENT={name}" for name in ("staging", "production")]
+
+
+def test_main_applies_nothing_where_no_machine_has_changed(runner: Runner) -> None:
+    runner.site.commit({"README.md": "Words\n"})
+    assert not runner("infra", "push_to_main").started
+
+
+def test_drift_is_looked_for_each_night_by_those_who_may_only_look(runner: Runner) -> None:
+    run = runner("infra", "schedule", {"schedule": "17 2 * * *"})
+    assert run.result == "success", run.log
+    assert runner.calls == [
+        f"make drift ENVIRONMENT={name} +GITHUB_TOKEN" for name in ("staging", "production")
+    ]
+    assert {job.environment for job in run.jobs.values() if job.steps} == {"staging-plan", "production-plan"}
+
+
+def test_the_newest_release_is_rebuilt_each_night(runner: Runner) -> None:
+    run = runner("reproduce", "schedule", {"schedule": "43 3 * * *"})
+    assert run.result == "success", run.log
+    assert runner.calls == ["make setup", "slipway verify latest"]
+
+
+@pytest.mark.parametrize("event", ["push_to_main", "schedule"])
+def test_without_a_cloud_nothing_asks_for_its_roles(runner: Runner, event: str) -> None:
+    runner.site.commit({"terraform/main.tf": "\n"})
+    cron = {"schedule": "17 2 * * *"} if event == "schedule" else None
+    run = runner("infra", event, cron, variables={})
+    assert (run.started, run.result, runner.calls) == (True, "skipped", [])
