@@ -159,9 +159,7 @@ def _lift(repository: Repository, release: str) -> None:
 
     model = params.load(repository.root / "params.yaml").model.name
     name = ReleaseName.parse(release, model)
-    found = quarantine.lift(repository, name, now())
+    found = quarantine.lift(repository, name, now(), shared=repository.has_origin)
     said = f"{name.label} may be rolled out again; {found.by} had barred it on {found.at:%Y-%m-%d %H:%M}"
     say(f"{said}: {found.reason}")
-    if repository.has_origin:
-        quarantine.share(repository, model)
     say(f"  next: slipway deploy ENV {name.label}")

@@ -125,10 +125,10 @@ def _quarantine(context: Context, name: ReleaseName, reason: str) -> None:
     """Bar a release that failed by its own fault; that git or a team cannot be told must not hide how it failed."""
     environment = context.environment
     try:
-        quarantine.declare(environment.repository, name, environment.name, reason, context.now())
+        quarantine.declare(
+            environment.repository, name, environment.name, reason, context.now(), shared=context.is_shared
+        )
         said = f"lifted by: slipway release --unquarantine {name.label}"
-        if context.is_shared:
-            quarantine.share(environment.repository, name.model)
     except OriginError as error:
         said = f"origin has not been told: {error}"
     except SlipwayError as error:

@@ -7,7 +7,7 @@ from semver import Version
 
 from slipway.errors import InputError, Refused, SlipwayError
 from slipway.params import Params
-from slipway.release import chain, objects, pins
+from slipway.release import branch, chain, objects, pins
 from slipway.release.git import Repository, Tag, TagExistsError
 from slipway.release.names import FIRST, ReleaseName
 from slipway.release.pins import Pins
@@ -18,6 +18,7 @@ class Made(NamedTuple):
 
     name: ReleaseName
     why: str
+    """With what is odd about its commit."""
     is_new: bool = True
     """Or it was there before."""
     is_here: bool = True
@@ -112,13 +113,16 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
     """Tag the current commit as a release.
 
     Raises:
-        Refused: The work tree is dirty, a gate fails, the lock is stale, an object is not in the DVC remote,
-            the tag exists, or nobody whose tags count signs it. Nothing has been written then.
+        Refused: The work tree is dirty, the branch has diverged from the origin's, a gate fails, the lock is stale,
+            an object is not in the DVC remote, the tag exists, or nobody whose tags count signs it. Nothing has
+            been written then.
+        OriginError: The origin has another tag of the same name as one of ours.
         InputError: There is no commit yet, or it lacks a file that a release needs.
     """
     model = settings.model.name
     repository.head()
     _refuse_dirty_tree(repository)
+    notes = branch.heard(repository)
     found = pins.at(repository, "HEAD", model)
     _refuse_failed_gate(found, settings)
     _refuse_stale_lock(repository)
@@ -145,7 +149,7 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
     except TagExistsError as error:
         raise Refused(f"{name.tag} was not made: {error}", next_command="slipway release") from error
     chain.seal(repository, name.tag)
-    return Made(name, why)
+    return Made(name, f"{why}; {notes}" if notes else why)
 
 
 def _refuse_dirty_tree(repository: Repository) -> None:

@@ -81,8 +81,10 @@ def declare(
     name = DesiredName(release.model, environment, max(newest.name.number if newest else 0, above) + 1)
     commit = known[release].commit
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
+    # A tag of plain git may have a later date than one with a higher number, and a release a later one than both.
+    after = max([known[release].at, *(tag.at for _, tag in _found(repository, release.model, environment))])
     try:
-        repository.tag(name.tag, commit, message, now, newest.at if newest else known[release].at)
+        repository.tag(name.tag, commit, message, now, after)
         if sealed:
             chain.seal(repository, name.tag)
         if shared:
@@ -101,9 +103,10 @@ def declare(
 
 
 def _share(repository: Repository, release: ReleaseName, name: DesiredName) -> None:
-    """Tell the origin; what it does not take is not ours either."""
+    """Tell the origin, of those that it has not been told either; what it does not take is not ours either."""
+    older = [each.tag for each, _ in _found(repository, release.model, name.environment) if each != name]
     try:
-        repository.publish([release.tag, name.tag])
+        repository.publish([release.tag, *older, name.tag])
     except TagExistsError:
         repository.remove_tag(name.tag)
         # Whose tag it is.
@@ -149,7 +152,10 @@ def _release(tag: Tag, known: dict[ReleaseName, Tag]) -> ReleaseName:
         return at_commit[-1]
     name = next((name for name in known if name.label == said[1]), None)
     if name is None:
-        raise Refused(f"{tag.name} says {said[1]}, which is no release", next_command="git fetch --tags")
+        raise Refused(
+            f"{tag.name} says {said[1]}, which is no release",
+            next_command=f"git fetch --tags; where nobody has it any more, a tag of it on {tag.commit[:7]}",
+        )
     if known[name].commit != tag.commit:
         raise Refused(
             f"{tag.name} pins {name.label} to {tag.commit[:7]}, but {name.tag} is at {known[name].commit[:7]}",

@@ -1,6 +1,7 @@
 """The git repository, by the commands that a person would type."""
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from slipway.errors import InputError, MachineError, SlipwayError
 from slipway.release import keys
+from slipway.release.redact import without_credentials
 
 _FIELDS = (
     "%(refname:lstrip=2)%00%(tag)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00"
@@ -46,6 +48,10 @@ class TagExistsError(GitError):
 
 class OriginError(GitError):
     """The origin cannot be reached, or refuses."""
+
+
+class MovedError(OriginError):
+    """The origin has another tag of a name than this clone."""
 
 
 class Repository:
@@ -185,14 +191,45 @@ class Repository:
         """Whether a part of the history is not here, and perhaps no tags."""
         return self._git("rev-parse", "--is-shallow-repository").strip() == "true"
 
+    def apart(self) -> tuple[str, int, int] | None:
+        """The upstream of the current branch, and how many commits only we and only it have; None where there is none."""
+        branch = self._git("branch", "--show-current").strip()
+        remote = f"{ORIGIN}/{branch}" if branch and self.resolve(f"refs/remotes/{ORIGIN}/{branch}") else None
+        try:
+            upstream = self._git("rev-parse", "--abbrev-ref", "@{upstream}").strip()
+        except GitError:
+            if remote is None:
+                return None
+            upstream = remote
+        ours, theirs = self._git("rev-list", "--left-right", "--count", f"HEAD...{upstream}").split()
+        return upstream, int(ours), int(theirs)
+
     def fetch_tags(self) -> None:
         """Learn which tags the origin has.
 
         Raises:
-            OriginError: It does not answer, or has a tag of ours on another commit.
+            MovedError: It has another tag of the same name as one of ours.
+            OriginError: It does not answer.
         """
         try:
             self._git("fetch", "--tags", ORIGIN)
+        except GitError as error:
+            if moved := re.search(r"\[rejected\] (\S+) .*would clobber", str(error)):
+                raise MovedError(
+                    f"{ORIGIN} has another {moved[1]} than this clone: {error}",
+                    next_command=f"git tag --delete '{moved[1]}', if {ORIGIN} is right; then the same command again",
+                ) from error
+            raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
+
+    def take_over(self, pattern: str) -> None:
+        """Have the origin's tags of a pattern, also in the place of our own of the same names.
+
+        Raises:
+            OriginError: It does not answer.
+        """
+        references = f"refs/tags/{pattern}:refs/tags/{pattern}"
+        try:
+            self._git("fetch", "--force", "--no-tags", ORIGIN, references)
         except GitError as error:
             raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
 
@@ -243,7 +280,8 @@ def _run(
         done = subprocess.run(
             ["git", *options, *arguments],
             cwd=folder,
-            env={**_inherited(), "LC_ALL": "C", **(environment or {})},
+            # Git must not wait for a password behind our own lines: who types the next command is asked.
+            env={**_inherited(), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
             check=False,
             capture_output=True,
             # A message may be in any encoding.
@@ -255,5 +293,7 @@ def _run(
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
         said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
-        raise GitError(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}")
+        raise GitError(
+            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}")
+        )
     return done.stdout

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from slipway.bundle import Bundle, sha256
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused
 from slipway.release.pins import Pin
+from slipway.release.redact import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,9 @@ def missing_from_remote(root: Path, pins: Iterable[Pin]) -> list[Pin]:
         try:
             found = repo.cloud.status(set(wanted))
         except (DvcException, OSError) as error:
-            raise MachineError(f"the DVC remote does not answer: {error}") from error
+            raise MachineError(
+                f"the DVC remote does not answer: {without_credentials(str(error))}"
+            ) from error
     return [wanted[each] for each in wanted if each in found.missing | found.new]
 
 
@@ -136,7 +139,8 @@ def _fetch(repo: "Repo", pin: Pin) -> None:
     try:
         repo.cloud.pull({HashInfo("md5", pin.md5)})
     except (DvcException, OSError) as error:
-        raise MachineError(f"{pin.path} cannot be fetched from the DVC remote: {error}") from error
+        said = without_credentials(str(error))
+        raise MachineError(f"{pin.path} cannot be fetched from the DVC remote: {said}") from error
     if not Path(repo.cache.local.oid_to_path(pin.md5)).is_file():
         raise MachineError(
             f"{pin.path} (md5 {pin.md5}) is neither in DVC's cache nor in its remote",

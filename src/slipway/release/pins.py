@@ -110,7 +110,10 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         try:
             parsed = json.loads(text) if path.endswith(".json") else YAML(typ="safe", pure=True).load(text)
         except (ValueError, YAMLError) as error:
-            raise InputError(f"{where}: {path} cannot be read: {' '.join(str(error).split())}") from error
+            raise InputError(
+                f"{where}: {path} cannot be read: {' '.join(str(error).split())}",
+                next_command=f"git checkout REV -- {path}, of a commit before it was broken; then dvc repro",
+            ) from error
         return dict(parsed or {})
 
     artefacts = need("dvc.yaml").get("artifacts", {})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from slipway.errors import InputError, Refused
 from slipway.release.create import releases
-from slipway.release.git import Repository, Tag, TagExistsError
+from slipway.release.git import OriginError, Repository, Tag, TagExistsError
 from slipway.release.names import ReleaseName
 
 _PREFIX = "quarantine"
@@ -54,31 +54,64 @@ def refuse(repository: Repository, name: ReleaseName) -> None:
 
 
 def declare(
-    repository: Repository, name: ReleaseName, environment: str, reason: str, now: datetime
+    repository: Repository,
+    name: ReleaseName,
+    environment: str,
+    reason: str,
+    now: datetime,
+    *,
+    shared: bool = False,
 ) -> Quarantine:
     """Write down that a release failed by its own fault; nothing is written where it is in quarantine already.
 
+    Args:
+        repository: Where.
+        name: Of the release.
+        environment: Where it failed.
+        reason: How.
+        now: Of the tag.
+        shared: Whether the origin is told.
+
     Raises:
+        OriginError: The origin cannot be told; it is in quarantine for this clone.
         GitError: Git cannot make the tag.
     """
-    if found := current(repository, name.model).get(name.label):
-        return found
+    found = current(repository, name.model).get(name.label)
+    if found is None:
+        _bar(repository, name, environment, reason, now)
+    if shared:
+        share(repository, name.model)
+        # Others may have barred it, and let it go again, before it failed here.
+        if name.label not in current(repository, name.model):
+            return declare(repository, name, environment, reason, now, shared=True)
+    return current(repository, name.model)[name.label]
+
+
+def _bar(repository: Repository, name: ReleaseName, environment: str, reason: str, now: datetime) -> None:
     said = " ".join(reason.split())
     title = said if len(said) <= _TITLE_LENGTH else f"{said[:_TITLE_LENGTH]}..."
     body = f"Action: quarantine\nRelease: {name.label}\nEnvironment: {environment}\n\n{reason}"
     # Somebody else may have seen it fail at the same time.
     with suppress(TagExistsError):
         _write(repository, name, f"{title}\n\n{body}", now)
-    return current(repository, name.model)[name.label]
 
 
-def lift(repository: Repository, name: ReleaseName, now: datetime) -> Quarantine:
+def lift(repository: Repository, name: ReleaseName, now: datetime, *, shared: bool = False) -> Quarantine:
     """Let a release be rolled out again, by a tag beside the one that barred it; returns what is lifted.
+
+    Args:
+        repository: Where.
+        name: Of the release.
+        now: Of the tag.
+        shared: Whether the origin is asked first, and told.
 
     Raises:
         InputError: There is no such release, or it is not in quarantine.
+        OriginError: The origin cannot be asked, or told; then nothing is lifted here either.
         GitError: Git cannot make the tag.
     """
+    if shared:
+        repository.fetch_tags()
     barred = current(repository, name.model)
     found = barred.get(name.label)
     if found is None:
@@ -88,21 +121,36 @@ def lift(repository: Repository, name: ReleaseName, now: datetime) -> Quarantine
             next_command=f"git tag --list '{_PREFIX}/*'",
         )
     message = f"Lift the quarantine of {name.label}\n\nAction: lift\nRelease: {name.label}\n\nIt was: {found.reason}"
-    _write(repository, name, message, now)
+    tag = _write(repository, name, message, now)
+    if shared:
+        try:
+            share(repository, name.model)
+        except OriginError:
+            repository.remove_tag(tag)
+            raise
     return found
 
 
 def share(repository: Repository, model: str) -> None:
-    """Tell the origin what is in quarantine, and what no longer is.
+    """Tell the origin what is in quarantine, and what no longer is; where it has been told the same by others, theirs stays.
 
     Raises:
-        GitError: It cannot be told, or has been told something else.
+        GitError: It cannot be told.
     """
+    try:
+        _publish(repository, model)
+    except TagExistsError:
+        # A number that stands for two tags would bar this clone from all that the origin learns later.
+        repository.take_over(f"{_PREFIX}/{model}/*")
+        _publish(repository, model)
+
+
+def _publish(repository: Repository, model: str) -> None:
     if names := [tag.name for tag in repository.tags(f"{_PREFIX}/{model}/*/*")]:
         repository.publish(names)
 
 
-def _write(repository: Repository, name: ReleaseName, message: str, now: datetime) -> None:
+def _write(repository: Repository, name: ReleaseName, message: str, now: datetime) -> str:
     numbered = [
         (found[1], tag)
         for tag in repository.tags(f"{_PREFIX}/{name.model}/{name.label}/*")
@@ -112,6 +160,7 @@ def _write(repository: Repository, name: ReleaseName, message: str, now: datetim
     commit = _commit(repository, name, releases(repository, name.model))
     tag = f"{_PREFIX}/{name.model}/{name.label}/{number + 1}"
     repository.tag(tag, commit, message, now, newest.at if newest else None)
+    return tag
 
 
 def _commit(repository: Repository, name: ReleaseName, known: Mapping[ReleaseName, Tag]) -> str:

@@ -249,7 +249,9 @@ def test_a_declaration_that_says_another_release_than_its_commits_is_refused(wor
 def test_a_declaration_of_no_release_is_refused(workshop: Workshop) -> None:
     (release,) = workshop.releases(1)
     plain_tag(workshop, "wear#local#1", release.tag, "x", "Release: v7.0.0")
-    assert refusal(workshop) == "wear#local#1 says v7.0.0, which is no release\n  next: git fetch --tags"
+    assert refusal(workshop).startswith(
+        "wear#local#1 says v7.0.0, which is no release\n  next: git fetch --tags; "
+    )
 
 
 def test_a_release_tag_that_was_moved_is_refused(workshop: Workshop) -> None:
@@ -289,8 +291,36 @@ def test_moving_the_release_tag_back_mends_it(workshop: Workshop) -> None:
 def test_a_release_tag_that_was_deleted_is_refused(workshop: Workshop) -> None:
     (release,) = workshop.releases(1)
     declare(workshop, release)
+    commit = workshop.git("rev-parse", "--short=7", f"{release.tag}^{{}}")
     workshop.git("tag", "--delete", release.tag)
-    assert refusal(workshop) == "wear#local#1 says v1.0.0, which is no release\n  next: git fetch --tags"
+    assert refusal(workshop) == (
+        "wear#local#1 says v1.0.0, which is no release\n"
+        f"  next: git fetch --tags; where nobody has it any more, a tag of it on {commit}"
+    )
+    plain_tag(workshop, release.tag, commit)
+    found = current(workshop)
+    assert found is not None
+    assert found.release == release
+
+
+def test_a_number_that_somebody_deleted_is_left_out_and_not_given_again(workshop: Workshop) -> None:
+    first, second = workshop.releases(2)
+    for release in (first, second, first):
+        declare(workshop, release)
+    workshop.git("tag", "--delete", "wear#local#2")
+    assert declare(workshop, second).name.number == 4
+    found = desired.history(workshop.repository, MODEL, "local")
+    assert [each.name.number for each in found] == [1, 3, 4]
+
+
+def test_a_declaration_is_dated_after_all_others_and_after_its_release(workshop: Workshop) -> None:
+    """A person with plain git may have a clock that is ahead; GTO tells the last one by its date."""
+    first, second = workshop.releases(2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_COMMITTER_DATE", f"{int((NOW + timedelta(days=365)).timestamp())} +0000")
+        plain_tag(workshop, "wear#local#1", first.tag)
+    plain_tag(workshop, "wear#local#2", second.tag)
+    assert declare(workshop, first).at == NOW + timedelta(days=365, seconds=1)
 
 
 def test_a_tag_on_a_tag_is_refused(workshop: Workshop) -> None:
