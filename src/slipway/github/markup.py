@@ -27,12 +27,10 @@ _ACTING = re.compile(
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 """What is not seen, or turns the direction of what is."""
 
-_MARKER = re.compile(r"\A<!--[^\n]*-->\n+")
-
 
 def harmless(words: str) -> str:
     """The same to read, but nobody is called by it, nothing is fetched, linked or hidden, and no marker is in it."""
-    seen = _INVISIBLE.sub("", _MARKER.sub("", words))
+    seen = _INVISIBLE.sub("", words)
     return _ACTING.sub(_BREAK, seen)
 
 
