@@ -170,7 +170,7 @@ class Team:
 
     def commit(self, message: str) -> str:
         self.ada.git("add", "--all")
-        self.ada.git("commit", "--quiet", "--message", message)
+        self.ada.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.ada.git("rev-parse", "HEAD")
 
     def trains(self, message: str, settings: Mapping[str, str]) -> None:

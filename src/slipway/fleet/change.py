@@ -219,9 +219,9 @@ class Change:
         bake, source = self._settings.bake, self._wanted.source
         if bake is None or source is None or self._wanted.action != "deploy":
             return
-        if any(
-            self._before[name].live in {None, self._wanted.record} for name in old if name in self._before
-        ):
+        # A host that was not there when it began serves nothing yet.
+        before = [self._before[name].live if name in self._before else None for name in old]
+        if {None, self._wanted.record} & set(before):
             return
         self._context.progress.begin("bake", f"{', '.join(new)} beside {', '.join(old)}")
         environment = self._context.environment
