@@ -38,8 +38,9 @@ WORKFLOWS = REPOSITORY / ".github" / "workflows"
 _BAKE = "bake: {seconds: 5, look_seconds: 1, minimum_requests: 300, limits: {memory: null, p50: 1000, p99: 1000, positives: 0.1, score: 0.2}}\n"
 _UV = f"""\
 #!/bin/sh
-# The environment is that of the tests, so that a job need not wait half a minute for its own.
-[ -e .venv ] || ln -s {Path(sys.executable).parents[1]} .venv
+# The jobs have one environment, one after the other, so that none need wait half a minute for its own.
+[ -e .venv ] || ln -s "$UV_PROJECT_ENVIRONMENT" .venv
+exec {Path(sys.executable).parent}/uv "$@"
 """
 _MAKE = """\
 #!/bin/sh
@@ -69,7 +70,10 @@ class Team:
         self.github = GitHub(
             origin=self.origin, folder=folder / "runs", actions=_actions(), api_url=api,
             variables={"AWS_REGION": REGION}, environments=self._environments(),
-            environ={**self._reach(), "PATH": self._path()},
+            environ={
+                **self._reach(), "PATH": self._path(), "UV_CACHE_DIR": _uv_cache(),
+                "UV_PROJECT_ENVIRONMENT": str(folder / "venv"),
+            },
         )  # fmt: skip
 
     def _reach(self) -> dict[str, str]:
@@ -194,7 +198,11 @@ class Team:
     def runs(self, workflow: str, event: str, changes: Mapping[str, Any] | None = None) -> Run:
         """Run a workflow of the repository for an event."""
         self._runs += 1
-        told = {"repository": {"full_name": self._repository}, **(changes or {})}
+        mine = {"full_name": self._repository}
+        told = dict(changes or {}) | {"repository": mine}
+        if event == "pull_request":
+            sides = {side: {"repo": mine} for side in ("head", "base")}
+            told["pull_request"] = {**sides, "head": {"repo": mine, **told.pop("head", {})}}
         run = interpret(
             WORKFLOWS / f"{workflow}.yml",
             recorded(event, self.origin, told),
@@ -275,6 +283,12 @@ def _credentials() -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }
+
+
+def _uv_cache() -> str:
+    """That of this machine: a job's home is empty."""
+    asked = [str(Path(sys.executable).parent / "uv"), "cache", "dir"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _key(file: Path) -> str:

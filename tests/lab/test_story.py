@@ -105,7 +105,7 @@ def test_a_lock_that_nobody_has_made_is_not_green(team: Team) -> None:
     metrics.write_text(json.dumps(found))
     team.commit("Look better")
     team.proposes("dishonest", 8)
-    run = team.runs("ci", "pull_request", {"number": 8, "pull_request": {"head": {"ref": "dishonest"}}})
+    run = team.runs("ci", "pull_request", {"number": 8, "head": {"ref": "dishonest"}})
     assert (run.results["check-pipeline"], run.results["required"]) == ("failure", "failure")
     assert "reports/metrics.json was changed by hand" in run.jobs["check-pipeline"].output
     team.ada.git("checkout", "--quiet", "regularise")

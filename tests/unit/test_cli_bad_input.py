@@ -203,3 +203,21 @@ def test_a_change_of_one_kind_only_is_released_as_what_it_is(
     workshop.reproduce()
     workshop.commit()
     assert slipway("release").out.startswith(f"wear@{version}\n")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_dvc_remote_without_credentials_is_said(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(workshop.root.parent))
+    with answering(403, DENIED) as url:
+        store = f"    url = s3://team/store\n    endpointurl = {url}\n    region = eu-central-1\n"
+        workshop.write({".dvc/config": f"[core]\n    remote = team\n['remote \"team\"']\n{store}"})
+        workshop.commit()
+        code, said = ended(workshop, "release")
+    assert (code, "Traceback" in said) == (1, False), said
+    assert "error: the DVC remote does not answer: " in said
+    assert "credentials" in said
