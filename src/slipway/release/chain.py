@@ -58,6 +58,15 @@ def trusted(repository: Repository, name: str) -> Tag:
     return tag
 
 
+def is_forged(repository: Repository, name: str) -> bool:
+    """Whether a tag is none that counts."""
+    try:
+        trusted(repository, name)
+    except Refused:
+        return True
+    return False
+
+
 def seal(repository: Repository, name: str) -> None:
     """Take back a tag that has just been made, where it is not signed by whom it must be.
 

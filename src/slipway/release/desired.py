@@ -71,9 +71,12 @@ def declare(
     if release not in known:
         raise InputError(f"git has no release {release.tag}", next_command="git fetch --tags")
     newest = current(repository, release.model, environment)
-    if newest and newest.release == release and newest.name.number >= above:
-        if sealed:
-            chain.trusted(repository, newest.name.tag)
+    if (
+        newest
+        and newest.release == release
+        and newest.name.number >= above
+        and not (sealed and chain.is_forged(repository, newest.name.tag))
+    ):
         if shared:
             repository.publish([release.tag, newest.name.tag])
         return newest

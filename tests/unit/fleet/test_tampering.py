@@ -292,3 +292,10 @@ def test_on_this_machine_nobody_is_asked_for_a_signature(
     monkeypatch.delenv(keys.KEY)
     desired.declare(sealed.repository, "local", ReleaseName.parse("v1.0.0", "wear"), "deploy", NOW)
     bring(context)
+
+
+def test_a_forged_desired_state_is_overtaken_by_the_next_that_counts(team: Context, sealed: Workshop) -> None:
+    declares_without_a_signature(sealed, "")
+    declare(sealed, ReleaseName.parse("v1.0.0", "wear"))
+    chain.trusted(sealed.repository, f"wear#{ENVIRONMENT}#4")
+    bring(team)
