@@ -12,7 +12,7 @@ from slipway.github.comment import MARKER
 from slipway.github.files import TEXT_BYTES
 
 OTHER = "f" * 40
-REPORT = "<!-- slipway report -->\n\n## ✅ Fine: Regularise more\n\n| validation | now |\n| --- | --- |\n| recall | 0.95 |\n"
+REPORT = "## ✅ Fine: Regularise more\n\n| validation | now |\n| --- | --- |\n| recall | 0.95 |\n"
 
 
 @pytest.fixture

@@ -163,6 +163,10 @@ class Team:
             "".join(f"{line}\n" for line in config if not line.strip().startswith("Identit"))
         )
         (root / "rollout.yaml").write_text(_BAKE)
+        # Ada's own way to the hosts.
+        own = self.ada.root / ".slipway" / environment
+        own.mkdir(parents=True)
+        (own / "ssh_config").symlink_to(self.lab.plan.folder / "ssh_config")
         inventory = self.ada.root / "ansible" / "inventory" / environment
         (inventory / "aws_ec2.yml").unlink()
         for file in (inventory / "group_vars").iterdir():
@@ -256,8 +260,8 @@ class Team:
 
     @staticmethod
     def words_of(key: Path) -> list[str]:
-        """The lines of a private key that nobody else's has."""
-        return [line for line in key.read_text().splitlines() if "-----" not in line][1:]
+        """The lines at the end of a private key, which are secret: it begins with the public one."""
+        return [line for line in key.read_text().splitlines() if "-----" not in line][-3:-1]
 
     def tags(self) -> set[str]:
         return set(_git(self.origin, "tag", "--list").splitlines())

@@ -92,7 +92,10 @@ def test_a_pull_request_is_rebuilt_reported_and_commented_on_once(team: Team, ap
         assert said.result == "success", said.log
     (comment,) = api.comments[PULL]
     assert comment["user"]["login"] == BOT
-    for part in ("against main", "v1.0.0", "C", "staging", "production"):
+    for part in (
+        "Against origin/main", "v1.0.0 in production", "train.hyperparameters.C: 1.0", "Infrastructure of staging",
+        "Infrastructure of production", "`slipway rollback production` would go back to v1.0.0",
+    ):  # fmt: skip
         assert part in comment["body"], comment["body"]
 
 
