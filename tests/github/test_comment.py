@@ -34,8 +34,7 @@ def test_a_fork_s_report_becomes_a_comment_of_the_bot(hub: GitHub, slipway: Slip
     assert out.startswith("#7 has the report of 0123456: https://github.test/")
     assert bodies(hub) == [
         f"{MARKER}\n<sub>Written by the code of this pull request at 0123456, in "
-        "[this run](https://github.test/octo/screening/actions/runs/55).</sub>\n\n"
-        + REPORT.partition("\n\n")[2].rstrip()
+        "[this run](https://github.test/octo/screening/actions/runs/55).</sub>\n\n" + REPORT.rstrip()
     ]
 
 
