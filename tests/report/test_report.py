@@ -328,7 +328,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report: Any) -> None:
     assert "#b42318" in told.html, "what is worse is red"
 
 
-def test_the_comment_begins_with_what_finds_it_again(report: Any) -> None:
+def test_the_report_begins_with_its_verdict(report: Any) -> None:
     told = report("better", "--base", "base")
     assert told.markdown.startswith("## ")
     assert MarkdownIt("commonmark").enable("table").render(told.markdown).count("<table>") >= 1
