@@ -260,8 +260,9 @@ class Team:
 
     @staticmethod
     def words_of(key: Path) -> list[str]:
-        """The lines at the end of a private key, which are secret: it begins with the public one."""
-        return [line for line in key.read_text().splitlines() if "-----" not in line][-3:-1]
+        """The lines of a private key that are secret: it holds the public one, too."""
+        public = key.with_suffix(".pub").read_text()
+        return [line for line in key.read_text().splitlines()[2:-1] if line not in public]
 
     def tags(self) -> set[str]:
         return set(_git(self.origin, "tag", "--list").splitlines())
