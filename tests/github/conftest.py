@@ -3,31 +3,23 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from tests.github.server import REPOSITORY, TOKEN, GitHub, served
+from tests.unit.command import Ended, Slipway
 from tests.unit.workshop import hermetic, workshop
 
 from slipway import cli
 from slipway.github import api
 
-__all__ = ["hermetic", "workshop"]
+__all__ = ["Slipway", "hermetic", "workshop"]
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 FORK = "stranger/screening"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    errors: str
-
-
-Slipway = Callable[..., Ended]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import typer
 from slipway.cli.context import context_of
 from slipway.cli.options import AsJson, EnvironmentName
 from slipway.cli.output import say, stderr, stdout
-from slipway.errors import MachineError
+from slipway.fleet import texts as texts_of
 
 _PENDING = 2
 
@@ -32,7 +32,7 @@ def plan(environment: EnvironmentName, out: Out = None, *, as_json: AsJson = Fal
     told = infra_summary.to_json(found)
     if out:
         texts = {"infrastructure.md": infra_shown.markdown(found), "infrastructure.json": told}
-        _write(context.environment.repository.root / out, texts)
+        texts_of.write(context.environment.repository.root / out, texts)
     say(told.rstrip() if as_json else "\n".join(infra_shown.lines(found)))
     raise typer.Exit(_PENDING if found.pending else 0)
 
@@ -71,15 +71,6 @@ def drift(environment: EnvironmentName, out: Out = None, *, as_json: AsJson = Fa
     told = infra_summary.to_json(found)
     if out:
         texts = {"drift.md": infra_shown.drift_markdown(found), "drift.json": told}
-        _write(context.environment.repository.root / out, texts)
+        texts_of.write(context.environment.repository.root / out, texts)
     say(told.rstrip() if as_json else "\n".join(infra_shown.drift_lines(found)))
     raise typer.Exit(_PENDING if found.differences else 0)
-
-
-def _write(folder: Path, texts: dict[str, str]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MachineError(f"{folder} cannot be written to: {error.strerror}") from error

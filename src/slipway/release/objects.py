@@ -88,6 +88,7 @@ def missing_from_remote(root: Path, pins: Iterable[Pin]) -> list[Pin]:
     with _dvc(root) as repo:
         try:
             found = repo.cloud.status(set(wanted))
+        # Each kind of store has errors of its own, as botocore's.
         except Exception as error:
             raise MachineError(
                 f"the DVC remote does not answer: {without_credentials(str(error))}"
@@ -136,6 +137,7 @@ def _fetch(repo: "Repo", pin: Pin) -> None:
 
     try:
         repo.cloud.pull({HashInfo("md5", pin.md5)})
+    # As above: whatever the store says, it is the cause.
     except Exception as error:
         said = without_credentials(str(error))
         raise MachineError(f"{pin.path} cannot be fetched from the DVC remote: {said}") from error

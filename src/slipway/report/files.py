@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slipway.errors import MachineError
+from slipway.fleet import texts as texts_of
 from slipway.report import build, html, markdown
 from slipway.report.build import Report
 
@@ -25,10 +25,5 @@ def write(found: Report, folder: Path) -> Path:
         "report.html": html.write(found),
         "report.json": build.to_json(found),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MachineError(f"{folder} cannot be written to: {error.strerror}") from error
+    texts_of.write(folder, texts)
     return folder / "report.html"
