@@ -95,12 +95,14 @@ class Site(Yard):
         """
         label = f"v3.0.{sum('@v3.' in tag for tag in self.tags())}"
         head, tar = self.git("rev-parse", "HEAD"), bundle or candidate.tar
-        md5 = hashlib.md5(tar, usedforsecurity=False).hexdigest()
+        md5, lock = _md5(tar), candidate.lock
         rewrite(self.cached(md5), tar)
-        lock = re.sub(
-            r"(path: artifacts/bundle\.tar\n\s+hash: md5\n\s+md5: )\w+", rf"\g<1>{md5}", candidate.lock
-        )
-        assert md5 in lock
+        for path, locked in {
+            "artifacts/bundle.tar": md5,
+            "manifest.json": _md5(candidate.manifest.encode()),
+        }.items():
+            lock = re.sub(rf"(path: {path}\n\s+hash: md5\n\s+md5: )\w+", rf"\g<1>{locked}", lock)
+            assert locked in lock
         (self.root / "dvc.lock").write_text(lock)
         (self.root / "manifest.json").write_text(candidate.manifest)
         if drop:
@@ -234,6 +236,10 @@ class Site(Yard):
             ignore=shutil.ignore_patterns("lock", "ansible-tmp*", "cp", "store", "artifacts"),
         )
         return Site(root, self.lab)
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def build(root: Path, lab: Lab, seed: Path, cache: Path) -> Site:
