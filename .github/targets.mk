@@ -39,9 +39,10 @@ required:
 	@for result in $$CHECKS; do test $$result = success || exit 1; done; test -n "$$CHECKS"
 	@for result in $$OTHERS; do test $$result = success || test $$result = skipped || exit 1; done
 
-# Against BASE, and what ENVIRONMENT should run; with the plans of plans/plan-*/, where there are any.
+# Against BASE, and what ENVIRONMENT should run; with the requests and plans that there are.
 report: .venv
 	@$(SLIPWAY) report --base "$$BASE" --environment "$$ENVIRONMENT" --out report \
+		$(foreach file,$(wildcard data/requests*.jsonl.dvc),--requests $(file:.dvc=)) \
 		$(foreach file,$(wildcard plans/plan-*/infrastructure.json),--infrastructure $(file))
 
 comment: .venv

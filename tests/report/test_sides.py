@@ -14,7 +14,8 @@ from slipway.pipeline.package import params_digest
 from slipway.release.pins import Pin, Pins
 from slipway.report import build, comparison, html, markdown
 from slipway.report.build import Report, Verdict
-from slipway.report.comparison import Comparison, Metric
+from slipway.report.comparison import Comparison, Decision, Metric, Replay
+from slipway.report.drift import Moved
 from slipway.report.interface import Change
 from slipway.report.resampling import Interval
 from slipway.report.side import Model, Side
@@ -186,7 +187,9 @@ EVIL = "x` ![](http://evil.example/x.png) <script>alert(1)</script>\n\n## Fine |
 
 def test_words_of_others_are_words_and_no_markup() -> None:
     change = Comparison(
-        EVIL, [], EVIL, None, [], 0, [], [Change(f"category {EVIL} is refused now", breaks=True)], [f"a: {EVIL}"], None, None, None, same_model=False,
+        EVIL, [], EVIL, None, [], 0, Replay(1, 0, 1, (0.0, 1.0), [Decision(EVIL, EVIL, EVIL)]), [],
+        [Change(f"category {EVIL} is refused now", breaks=True)], [f"a: {EVIL}"], None, [Moved(EVIL, EVIL, EVIL, 0.5)], None, None,
+        same_model=False,
     )  # fmt: skip
     found = Report(
         EVIL.replace("\n", " "), "c", Verdict.LOOK, [EVIL], {}, f"v1.0.0: {EVIL}", [change], [EVIL], None, []

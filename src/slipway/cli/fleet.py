@@ -1,12 +1,14 @@
 """Verbs that change environments, or look at them."""
 
+import shlex
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from slipway.cli.context import context_of
 from slipway.cli.options import AsJson, EnvironmentName
-from slipway.cli.output import print_json, print_rows, print_table, say, stderr
+from slipway.cli.output import complain, print_json, print_rows, print_table, say, stderr
 from slipway.fleet.change import Outcome
 from slipway.fleet.environment import STATE_FOLDER
 from slipway.release.git import Repository
@@ -177,6 +179,28 @@ def history(
             for at, action, by, record, _ in entries
         ],
     )
+
+
+def requests(
+    environment: EnvironmentName,
+    last: Annotated[int, typer.Option(metavar="N", min=1, help="How many of each host, at most.")] = 1000,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Instead of .slipway/requests-ENV.jsonl.")
+    ] = None,
+) -> None:
+    """Fetch the newest requests that callers have made, for `report --requests`."""
+    from slipway.fleet import requests as recorded  # noqa: PLC0415
+
+    context = context_of(environment, "slipway requests", older=True)
+    root = context.environment.repository.root
+    file = root / (out or Path(STATE_FOLDER, f"requests-{environment}.jsonl"))
+    found = recorded.fetch(context, last)
+    written = recorded.write(file, found.lines)
+    for name, reason in found.lost.items():
+        complain(f"nothing of {name}: {reason}")
+    say(f"{written} requests of {', '.join(found.lines) or 'no host'}: {file}")
+    say(f"  next: slipway report --environment {environment} --requests {shlex.quote(str(file))}")
+    raise typer.Exit(1 if found.lost else 0)
 
 
 def doctor() -> None:

@@ -108,6 +108,10 @@ def report(
             "--infrastructure", metavar="FILE", help="Of `slipway infra plan --out`; may be repeated."
         ),
     ] = None,
+    requests: Annotated[
+        list[Path] | None,
+        typer.Option("--requests", metavar="FILE", help="Of `slipway requests`; may be repeated."),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="For report.md, report.html and report.json.")
     ] = Path(STATE_FOLDER, "report"),
@@ -120,7 +124,8 @@ def report(
     if environment:
         Environment.named(environment, repository)
     plans = [infra_summary.read(repository.root / file) for file in infrastructure or []]
-    found = build.build(repository, name, base, environment, plans)
+    asked = [repository.root / file for file in requests or []]
+    found = build.build(repository, name, base, environment, plans, asked)
     page = files.write(found, repository.root / out)
     reasons = [f"  {line}" for line in found.reasons]
     say("\n".join([f"{found.verdict}: {found.title}", *reasons, f"  next: {page}"]))

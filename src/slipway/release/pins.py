@@ -46,6 +46,8 @@ class Pins(NamedTuple):
     """Digest of the parameters that it is made by; likewise."""
     wheels: tuple[str, ...] = ()
     """Names of the files that the runtime installs; empty where an older pipeline has not written them down."""
+    train: Pin | None = None
+    """The rows that the model is trained on; None where an older dvc.yaml does not declare them."""
 
 
 def at(repository: Repository, revision: str, model: str) -> Pins:
@@ -150,4 +152,5 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         data=manifest.get("inputs", {}).get("data"),
         parameters=manifest.get("inputs", {}).get("params"),
         wheels=tuple(runtime.get("wheels", ())),
+        train=pin("train") if "train" in artefacts else None,
     )

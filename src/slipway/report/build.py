@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from math import isfinite
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -18,8 +19,11 @@ from slipway.pipeline.evaluate import gates
 from slipway.pipeline.package import params_digest
 from slipway.release import create, desired, objects
 from slipway.release.git import Repository
-from slipway.report import side
+from slipway.release.pins import Pin
+from slipway.report import drift, recorded, side
 from slipway.report.comparison import Comparison, compare
+from slipway.report.drift import Moved
+from slipway.report.recorded import Request
 from slipway.report.side import Side
 
 T = TypeVar("T")
@@ -82,6 +86,7 @@ def build(
     base: str | None,
     environment: str | None,
     infrastructure: Sequence[Summary] = (),
+    requests: Sequence[Path] = (),
 ) -> Report:
     """Compare HEAD with a base and with what an environment should run.
 
@@ -91,9 +96,10 @@ def build(
         base: A revision, as `origin/main`; None for none.
         environment: Whose desired state is compared, too; None for none.
         infrastructure: Plans of environments, which belong to the report.
+        requests: Files of recorded requests, to see which of them are decided otherwise.
 
     Raises:
-        InputError: HEAD is no commit of Slipway's, or there is no such base.
+        InputError: HEAD is no commit of Slipway's, there is no such base, or a file of requests is none.
     """
     notes: list[str] = []
     if changes := repository.changes():
@@ -104,8 +110,14 @@ def build(
         head = repository.head()
         new = stack.enter_context(side.opened(repository, head, f"HEAD ({head[:7]})", model))
         known = _olds(stack, repository, model, base, environment, notes)
-        rows = _validation(repository, new, notes)
-        comparisons = [compare(old, new, rows) for old in known.sides]
+        asked = _requests(repository, requests, known)
+        rows = _told(
+            notes, lambda: _rows(repository, new.pins.validation), "the validation rows cannot be had"
+        )
+        comparisons = [
+            compare(old, new, rows, asked)._replace(moved=_moved(repository, old, new, notes))
+            for old in known.sides
+        ]
         verdict, reasons = _judge(new, comparisons, [*known.lost, *_losses(infrastructure)])
         version = None if verdict is Verdict.STOP else _told(notes, lambda: _version(repository, model, new))
         rollout = (
@@ -159,24 +171,47 @@ def _olds(
     return _Known(sides, lost, wish, wish_known)
 
 
-def _told(notes: list[str], tell: Callable[[], T]) -> T | None:
+def _requests(repository: Repository, files: Sequence[Path], known: _Known) -> list[Request]:
+    try:
+        return recorded.read(repository.root, files)
+    except InputError:
+        raise
+    except SlipwayError as error:
+        known.lost.append(f"recorded requests cannot be asked: {error.args[0]}")
+        return []
+
+
+def _told(notes: list[str], tell: Callable[[], T], what: str = "") -> T | None:
     """What can be told; else why not, in a note."""
     try:
         return tell()
     except SlipwayError as error:
-        notes.append(str(error.args[0]))
+        notes.append(f"{what}: {error.args[0]}" if what else str(error.args[0]))
         return None
 
 
-def _validation(repository: Repository, new: Side, notes: list[str]) -> pd.DataFrame | None:
-    if new.pins.validation is None:
-        notes.append("dvc.yaml declares no artefact 'validation', so models are not asked its rows")
-        return None
-    try:
-        return pd.read_parquet(objects.obtain(repository.root, new.pins.validation))
-    except SlipwayError as error:
-        notes.append(f"the validation rows cannot be had: {error.args[0]}")
-        return None
+def _moved(repository: Repository, old: Side, new: Side, notes: list[str]) -> list[Moved]:
+    """How the training data have moved from one side to the other."""
+    contract = new.contract
+    if old.pins.train == new.pins.train or contract is None:
+        return []
+
+    def tell() -> list[Moved]:
+        before, now = (_rows(repository, side.pins.train) for side in (old, new))
+        return drift.moved(before, now, contract)
+
+    return _told(notes, tell, f"whether the data have moved since {old.title} cannot be told") or []
+
+
+def _rows(repository: Repository, pin: Pin | None) -> pd.DataFrame:
+    """A dataset of the pipeline.
+
+    Raises:
+        SlipwayError: It cannot be had.
+    """
+    if pin is None:
+        raise InputError("dvc.yaml does not declare it as an artefact")
+    return pd.read_parquet(objects.obtain(repository.root, pin))
 
 
 def _version(repository: Repository, model: str, new: Side) -> str:
@@ -193,6 +228,14 @@ def _judge(new: Side, comparisons: list[Comparison], lost: list[str]) -> tuple[V
             looks.append(f"the model could not be compared with that of {each.old}: {each.note}")
         if each.interface is None:
             looks.append(f"whether callers of {each.old} break cannot be told")
+        looks += [
+            f"the data have moved since {each.old}: {column.column}, {column.before} -> {column.now}"
+            for column in each.moved
+        ]
+        if each.recorded and each.recorded.refused:
+            looks.append(
+                f"of {each.recorded.rows} recorded requests that {each.old} answers, {each.recorded.refused} would be refused"
+            )
         looks += [
             f"breaks callers of {each.old}: {change.what}" for change in each.interface or [] if change.breaks
         ]

@@ -15,7 +15,9 @@ from slipway.bundle import REFERENCE, Bundle
 from slipway.contract import Contract
 from slipway.pipeline import stage
 from slipway.report import interface, resampling
+from slipway.report.drift import Moved
 from slipway.report.interface import Change
+from slipway.report.recorded import Request
 from slipway.report.resampling import Answers, Interval
 from slipway.report.side import Model, Side
 from slipway.scorer import Scorer
@@ -23,6 +25,7 @@ from slipway.scorer import Scorer
 LESS_IS_BETTER = frozenset({"false_positive_rate", "false_negative_rate"})
 SMALLEST_SLICE = 20
 _SHOWN = 3
+_SHOWN_REQUESTS = 10
 _ROUNDS = 300
 
 
@@ -65,9 +68,10 @@ class Slice(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A golden row of the old model that the new one decides otherwise."""
+    """A row that the new model decides otherwise than the old one."""
 
-    row: int
+    row: int | str
+    """The number of a golden row, or the id of a recorded request."""
     old: str
     new: str
 
@@ -82,6 +86,21 @@ class Decisions(NamedTuple):
     """Were right, are wrong."""
 
 
+class Replay(NamedTuple):
+    """What becomes of recorded requests."""
+
+    rows: int
+    """How many the older model accepts, and so were asked."""
+    refused: int
+    """How many of them the newer one refuses: their callers break."""
+    changed: int
+    """How many are decided otherwise."""
+    positive: tuple[float, float]
+    """Shares of the positive label among rows that both accept, before and after."""
+    shown: list[Decision]
+    """Those that are decided otherwise, the most certain first."""
+
+
 class Comparison(NamedTuple):
     """The new side against an older one."""
 
@@ -93,6 +112,8 @@ class Comparison(NamedTuple):
     golden: list[Decision]
     golden_rows: int
     """How many golden rows could be asked."""
+    recorded: Replay | None
+    """None where no requests were given, or the older model accepts none of them."""
     slices: list[Slice]
     interface: list[Change] | None
     """None where one of the contracts cannot be read."""
@@ -100,25 +121,30 @@ class Comparison(NamedTuple):
     """Likewise."""
     rows: tuple[int, int] | None
     """Of training, before and after."""
+    moved: list[Moved]
+    """Columns of the training data that are distributed otherwise."""
     milliseconds: tuple[float, float] | None
     """Of one prediction, in turns on this machine: before and after."""
     bundle_bytes: tuple[int, int] | None
     same_model: bool
 
 
-def compare(old: Side, new: Side, validation: pd.DataFrame | None) -> Comparison:
+def compare(
+    old: Side, new: Side, validation: pd.DataFrame | None, requests: Sequence[Request] = ()
+) -> Comparison:
     """Compare as far as both sides can be read.
 
     Args:
         old: The side before.
         new: The side after.
         validation: The new side's validation rows; None where they cannot be had.
+        requests: What callers have asked.
     """
     before, after = old.contract, new.contract
     base = Comparison(
-        old.title, _recorded(old, new), "", None, [], 0, [],
+        old.title, _own_metrics(old, new), "", None, [], 0, None, [],
         interface.changes(before, after) if before and after else None, _parameters(old, new),
-        None, None, None, old.pins.model == new.pins.model,
+        None, [], None, None, old.pins.model == new.pins.model,
     )  # fmt: skip
     if not (old.model and new.model):
         missing = [f"{side.title}: {side.missing}" for side in (old, new) if side.missing]
@@ -127,6 +153,7 @@ def compare(old: Side, new: Side, validation: pd.DataFrame | None) -> Comparison
     base = base._replace(
         golden=golden,
         golden_rows=asked,
+        recorded=_replayed(old.model, new.model, requests) if requests else None,
         rows=(trained_on(old.model.bundle), trained_on(new.model.bundle)),
         bundle_bytes=(_size(old.model.bundle), _size(new.model.bundle)),
     )
@@ -201,7 +228,7 @@ def _accepts(row_of: type[BaseModel], row: Mapping[str, Any]) -> bool:
     return True
 
 
-def _recorded(old: Side, new: Side) -> list[Metric]:
+def _own_metrics(old: Side, new: Side) -> list[Metric]:
     before, after = (side.pins.metrics.get("validation", {}) for side in (old, new))
     return [Metric(name, before[name], after[name], None) for name in after if name in before]
 
@@ -227,6 +254,36 @@ def _golden(old: Bundle, new: Model) -> tuple[list[Decision], int]:
         if answer.label != expected.label:
             changed.append(Decision(number, _words(expected.label, expected.probability), _words(*answer)))
     return changed, asked
+
+
+def _replayed(old: Model, new: Model, requests: Sequence[Request]) -> Replay | None:
+    """What both answer to recorded requests; None where the older model accepts none, or they have other labels."""
+    target = old.contract.target
+    if target != new.contract.target:
+        return None
+    accepted, accepts = old.contract.row_model(), new.contract.row_model()
+    asked = [each for each in requests if _accepts(accepted, each.row)]
+    if not asked:
+        return None
+    kept = [each for each in asked if _accepts(accepts, each.row)]
+    rows = [each.row for each in kept]
+    before, after = (_answers(model, rows) for model in (old, new))
+    changed = np.flatnonzero(before.positive != after.positive)
+    label = {True: target.positive, False: target.negative}
+    shown = [
+        Decision(
+            kept[at].id,
+            _words(label[bool(before.positive[at])], float(before.probability[at])),
+            _words(label[bool(after.positive[at])], float(after.probability[at])),
+        )
+        for at in sorted(changed, key=lambda at: -abs(after.probability[at] - before.probability[at]))
+    ]
+    shares = (_share(before.positive), _share(after.positive))
+    return Replay(len(asked), len(asked) - len(kept), len(changed), shares, shown[:_SHOWN_REQUESTS])
+
+
+def _share(positive: npt.NDArray[np.bool_]) -> float:
+    return float(positive.mean()) if len(positive) else 0.0
 
 
 def _words(label: str, probability: float) -> str:

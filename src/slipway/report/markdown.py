@@ -6,9 +6,8 @@ from math import isfinite
 
 from slipway.fleet import infra_shown
 from slipway.report.build import Report, Verdict
-from slipway.report.comparison import Comparison, Metric
+from slipway.report.comparison import Comparison, Metric, Replay
 
-"""Begins every report, so that whoever posts one finds the last one, and replaces it."""
 _SIGNS = {Verdict.STOP: "⛔ Stop", Verdict.LOOK: "⚠️ Look", Verdict.FINE: "✅ Fine"}
 
 
@@ -49,6 +48,8 @@ def _comparison(found: Comparison) -> str:
         parts += ["**Where fewer decisions are right**", table(heads, rows)]
     if found.golden_rows and not found.same_model:
         parts.append(_golden(found))
+    if found.recorded and not found.same_model:
+        parts += _recorded(found.recorded)
     parts += [*_interface(found), *_data(found), *_cost(found)]
     return "\n\n".join(part for part in parts if part)
 
@@ -83,6 +84,21 @@ def _golden(found: Comparison) -> str:
     return f"{title}\n\n{table(('row', 'before', 'now'), rows)}"
 
 
+def _recorded(found: Replay) -> Iterable[str]:
+    before, now = found.positive
+    refused = f", and {found.refused} would be refused" if found.refused else ""
+    yield (
+        f"Of {found.rows} recorded requests, {found.changed} are decided otherwise{refused}. "
+        f"The share of positive decisions is {now:.1%}, before {before:.1%}."
+    )
+    if found.shown:
+        more = f", the {len(found.shown)} that change most" if found.changed > len(found.shown) else ""
+        yield f"**Recorded requests that are decided otherwise**{more}"
+        yield table(
+            ("request", "before", "now"), [(str(each.row), each.old, each.new) for each in found.shown]
+        )
+
+
 def _interface(found: Comparison) -> Iterable[str]:
     if found.interface:
         lines = [f"{'breaks callers: ' if each.breaks else ''}{each.what}" for each in found.interface]
@@ -96,6 +112,10 @@ def _data(found: Comparison) -> Iterable[str]:
         yield listing(found.parameters)
     if found.rows and found.rows[0] != found.rows[1]:
         yield f"It is trained on {found.rows[1]} rows, before on {found.rows[0]}."
+    if found.moved:
+        yield "**Columns of the training data that have moved**"
+        rows = [(each.column, each.before, each.now, f"{each.distance:.2f}") for each in found.moved]
+        yield table(("column", "before", "now", "distance (0 to 1)"), rows)
 
 
 def _cost(found: Comparison) -> Iterable[str]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import brentq  # type: ignore[import-untyped]
-from scipy.stats import beta, binom  # type: ignore[import-untyped]
+from scipy.optimize import brentq
+from scipy.stats import beta, binom
 
 from slipway.fleet.analysis import confidence
 from slipway.fleet.analysis.confidence import Interval, log_evidence
