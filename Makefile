@@ -1,6 +1,6 @@
 # Every verb is one line; `make` prints them. UV_* and PYTHON can be set from outside.
 .DEFAULT_GOAL := help
-.PHONY: help up down train verify test check bench lab drills
+.PHONY: help up down train verify test nightly check bench lab drills
 PYTHON ?= python3
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -27,6 +27,9 @@ test: .venv ## Set everything up and run the tests
 	.venv/bin/pytest --ignore tests/lab --numprocesses logical --dist loadfile --no-loadscope-reorder || code=$$?; \
 	.venv/bin/pytest tests/lab || code=$$?; \
 	exit $$code
+
+nightly: .venv ## Run the tests that take too long for every change, as root: some, and most drills
+	@.venv/bin/pytest -m nightly
 
 check: .venv ## Run every check of pre-commit on every file
 	@.venv/bin/pre-commit run --all-files

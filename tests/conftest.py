@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.local.workplace import REPOSITORY, Workplace, clone, overlay
+from tests.primed import primed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is left out, and how it is run."""
+    return f"left out or chosen by: -m {config.option.markexpr!r}; `make nightly` and `make drills` run the rest"
+
+
 @pytest.fixture(scope="session")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of this repository with the work tree under test as its newest commit; never worked in."""
@@ -29,9 +36,12 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DVC cache for all clones: a stage that one has run, the others need not run again."""
-    return tmp_path_factory.mktemp("cache")
+def cache(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC cache for all clones of this process: a stage that one has run, the others need not run again."""
+    folder = tmp_path_factory.mktemp("cache")
+    base = tmp_path_factory.getbasetemp()
+    primed(seed, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

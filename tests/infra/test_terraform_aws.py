@@ -37,6 +37,7 @@ def given(aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_VAR_protected", "false")
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("given", "state_bucket")
 def test_production_is_applied_changed_and_destroyed(tree: Path, aws: Aws, cli: Cli) -> None:
     environment = environment_of(tree, "production")

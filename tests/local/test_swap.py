@@ -100,6 +100,7 @@ def test_every_answer_is_the_offline_prediction_of_the_release_that_it_names(
     assert first != tuned
 
 
+@pytest.mark.nightly
 def test_the_host_keeps_five_releases(local: Workplace, first: Candidate) -> None:
     while len({line["release"] for line in local.log()}) < 6:
         local.offer(with_note(first, f"one of six {len(local.log())}"))

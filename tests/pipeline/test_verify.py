@@ -80,6 +80,7 @@ def test_another_processors_last_bits_are_equivalent_and_the_difference_is_shown
     assert os.linesep not in verify.summary(found)
 
 
+@pytest.mark.nightly
 def test_a_model_that_nobody_has_trained_is_different(committed: Committed) -> None:
     found = verified(committed(1.01))
     assert found.verdict is Verdict.DIFFERENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,15 +10,17 @@ from tests.local.workplace import REPOSITORY, Workplace, clone, overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+def desk(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """`base` is released as v1.0.0 and wanted in production; `better`, `ill`, `resplit` and `narrow` are branches of it."""
     folder = tmp_path_factory.mktemp("desk")
     seed = folder / "seed"
     clone(REPOSITORY, seed, None)
     overlay(seed)
+    shutil.copytree(cache, folder / "cache")
     clone(seed, folder / "desk", folder / "cache")
     made = Workplace(folder / "desk")
     branches: dict[str, Callable[[], None]] = {

@@ -30,7 +30,7 @@ TESTED = {"collect", "preflight", "configure"}
 
 @pytest.mark.drill(3, "deploy killed -9")
 @pytest.mark.parametrize(
-    "step", [pytest.param(s, marks=() if s in TESTED else pytest.mark.slow_drill) for s in STEPS]
+    "step", [pytest.param(s, marks=() if s in TESTED else pytest.mark.nightly) for s in STEPS]
 )
 def test_a_deploy_that_is_killed_is_finished_by_the_same_command(drill: Drill, step: str) -> None:
     with drill.load():
@@ -43,7 +43,7 @@ def test_a_deploy_that_is_killed_is_finished_by_the_same_command(drill: Drill, s
     drill.ends_on(drill.new)
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(4, "Ctrl-C, or a cancelled workflow")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "cancelled"])
 def test_a_cancelled_deploy_finishes_the_host_and_frees_the_lock(drill: Drill, signal_number: int) -> None:
@@ -96,7 +96,7 @@ def family(pid: int) -> list[int]:
     return found
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(8, "the machine that holds the lock is lost")
 def test_a_lock_whose_holder_is_lost_is_taken_over_and_that_is_written_down(
     drill: Drill, tmp_path: Path
@@ -133,7 +133,7 @@ cli.main()
 """
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(35, "clock wrong by minutes, and by a year")
 def test_with_a_wrong_clock_the_number_decides(drill: Drill) -> None:
     site = drill.site

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
-pytestmark = pytest.mark.slow_drill
+pytestmark = pytest.mark.nightly
 
 
 @pytest.mark.drill(15, "disk full before the copy")

@@ -32,7 +32,7 @@ def test_corrupt_bytes_are_refused_before_anything_is_switched(drill: Drill) -> 
     drill.ends_on(drill.old)
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(20, "corrupt or truncated bundle on a host's disk")
 def test_damage_on_a_disk_is_shown_and_healed_by_the_next_deploy(drill: Drill) -> None:
     host = drill.site.hosts["model-2"]
@@ -44,7 +44,7 @@ def test_damage_on_a_disk_is_shown_and_healed_by_the_next_deploy(drill: Drill) -
     drill.ends_on(drill.old)
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(21, "bundle with an extra file")
 def test_a_bundle_with_an_extra_file_is_refused(drill: Drill) -> None:
     release = drill.site.forge(bad.with_extra_file(drill.site.candidate()))
@@ -55,7 +55,7 @@ def test_a_bundle_with_an_extra_file_is_refused(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(22, "manifest says v2, bytes are v1")
 def test_bytes_of_another_release_are_refused(drill: Drill) -> None:
     second = with_note(drill.site.candidate(), "the second")
@@ -93,7 +93,7 @@ def test_a_tag_that_was_moved_is_refused(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.slow_drill
+@pytest.mark.nightly
 @pytest.mark.drill(24, "tag of a release that was live earlier is moved")
 def test_a_moved_tag_of_an_earlier_release_is_refused_too(drill: Drill) -> None:
     site, old, new = drill.site, drill.old, drill.new
@@ -131,7 +131,7 @@ def test_a_rollback_works_from_the_copies_on_the_hosts(drill: Drill, tmp_path: P
 
 @pytest.mark.drill(26, "model that predicts NaN, constants, or has columns swapped")
 @pytest.mark.parametrize(
-    "change", ["nan", *(pytest.param(each, marks=pytest.mark.slow_drill) for each in ("constant", "swapped"))]
+    "change", ["nan", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("constant", "swapped"))]
 )
 def test_golden_rows_refuse_an_ill_model_before_it_gets_a_request(drill: Drill, change: str) -> None:
     release = drill.site.forge(bad.with_weights(drill.site.candidate(), change))
