@@ -23,7 +23,9 @@ def pytest_configure() -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what is left out, and how it is run."""
-    return f"left out or chosen by: -m {config.option.markexpr!r}; `make nightly` and `make drills` run the rest"
+    return (
+        f"left out or chosen by: -m {config.option.markexpr!r}; `make nightly` and `make drills` run the rest"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ class Team:
     """What Ada, who is a data scientist, sees of it."""
 
     def __init__(
-        self, folder: Path, lab: Lab, aws: Aws, seed: Path, api: str, repository: str, token: str
+        self, folder: Path, lab: Lab, aws: Aws, seed: Path, cache: Path, api: str, repository: str, token: str
     ) -> None:
         self.folder, self.lab, self.aws = folder, lab, aws
         self._repository, self._token, self._runs = repository, token, 0
@@ -67,6 +67,8 @@ class Team:
             place = {"LocationConstraint": REGION}
             aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
         self._clone(seed)
+        # She has run the pipeline before; jobs have not, and run it in clones of their own.
+        shutil.copytree(cache, self.ada.root / ".dvc" / "cache")
         self.github = GitHub(
             origin=self.origin, folder=folder / "runs", actions=_actions(), api_url=api,
             variables={"AWS_REGION": REGION}, environments=self._environments(),
