@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from slipway.errors import MachineError, SlipwayError
 from slipway.fleet import alarms, host, infrastructure, playbook, session, team
@@ -14,6 +15,15 @@ from slipway.pipeline import reproduce
 from slipway.release import desired, objects, quarantine
 from slipway.release.git import OriginError
 from slipway.release.names import ReleaseName
+
+
+class _Declared(NamedTuple):
+    """What git says now that an environment should run."""
+
+    number: int
+    tag: str
+    untold: str
+    """Why the origin, and so the team, has not been told; empty where it has, and where there is none."""
 
 
 def up(context: Context, on_event: Callable[[reproduce.Event], None]) -> Outcome:
@@ -86,6 +96,7 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
 
     Raises:
         Refused: The release is in quarantine.
+        MachineError: It is live, and the team does not know.
     """
     context = opened.context
     if wanted.name:
@@ -97,9 +108,9 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
         outcome = change.make()
         _say_what_git_wants(context)
         return outcome
-    number = _declare(opened, wanted.name, wanted.action)
+    stated = _declare(opened, wanted.name, wanted.action)
     try:
-        return change.make(number)
+        outcome = change.make(stated.number)
     except SlipwayError as error:
         reason = own_fault(error, min(opened.reports, default="")) if wanted.action == "deploy" else ""
         if reason:
@@ -110,6 +121,18 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
             if served:
                 _declare(opened, served, "abort")
         raise
+    if stated.untold:
+        raise _untold(context, wanted.name, stated)
+    return outcome
+
+
+def _untold(context: Context, name: ReleaseName, stated: _Declared) -> MachineError:
+    """What is left to do where the hosts went back and the origin was not told: a runner takes its clone with it when it ends."""
+    environment = context.environment.name
+    return MachineError(
+        f"{environment} serves {name.label} again, but the origin was not told: {stated.untold}",
+        next_command=f"git push origin '{stated.tag}'; from another clone: slipway rollback {environment} {name.label}",
+    )
 
 
 def _warn_of_alarms(context: Context) -> None:
@@ -142,14 +165,14 @@ def _say_what_git_wants(context: Context) -> None:
         context.progress.say("desired", wish.name.tag, f"git still wants {wish.release.label}")
 
 
-def _declare(opened: Session, name: ReleaseName, action: str) -> int:
-    """Write down in git what the environment should run; the number of that state.
+def _declare(opened: Session, name: ReleaseName, action: str) -> _Declared:
+    """Write down in git what the environment should run.
 
     Raises:
         OriginError: The team cannot be told of a deploy; going back does not wait for that.
         Refused: Nobody whose tags count has signed it.
     """
-    context, unheard = opened.context, ""
+    context, untold = opened.context, ""
     environment = context.environment
     declare = partial(
         desired.declare, environment.repository, environment.name, name, action, context.now(),
@@ -160,6 +183,7 @@ def _declare(opened: Session, name: ReleaseName, action: str) -> int:
     except OriginError as error:
         if action == "deploy":
             raise
-        state, unheard = declare(), f"; origin has not been told: {error}"
-    context.progress.say("desired", state.name.tag, f"{state.release.label}{unheard}")
-    return state.name.number
+        state, untold = declare(), str(error.args[0])
+    said = f"; origin has not been told: {untold}" if untold else ""
+    context.progress.say("desired", state.name.tag, f"{state.release.label}{said}")
+    return _Declared(state.name.number, state.name.tag, untold)

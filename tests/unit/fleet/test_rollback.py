@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from tests.unit.fleet.rollouts import declared, fails, on_host, ready, refusal, 
 from tests.unit.machine import Host, Program, Terraform
 from tests.unit.workshop import Workshop
 
-from slipway.errors import InputError
+from slipway.errors import InputError, MachineError, RolledBack
 from slipway.fleet import rollout
 from slipway.fleet.context import Context
 from slipway.fleet.progress import Progress
@@ -123,6 +124,64 @@ def test_a_rollback_to_a_release_that_git_has_lost_changes_nothing(
     assert isinstance(error, InputError)
     assert str(error) == "git has no release wear@v1.0.0\n  next: git fetch --tags"
     assert ansible.calls == []
+
+
+# Where the origin cannot be told.
+
+
+@pytest.fixture
+def shared(ready: Context, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The same, had a team it in common: its origin takes what there is when this is called, and nothing after."""
+    place = tmp_path / "origin.git"
+    workshop.releases(3)
+    workshop.git("clone", "--quiet", "--bare", str(workshop.root), str(place))
+    workshop.git("remote", "add", "origin", str(place))
+    hook = place / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho no workflows permission >&2\nexit 1\n")
+    hook.chmod(0o755)
+    monkeypatch.setattr(Context, "is_shared", True)
+    return ready
+
+
+def test_a_rollback_that_the_origin_is_not_told_of_is_made_and_ends_with_an_error(
+    shared: Context, workshop: Workshop, host: Host, ansible: Program
+) -> None:
+    on_host(host, workshop, "v1.0.0", "v1.1.0")
+    error = refusal(lambda: rollout.roll_back(shared, None))
+    assert told(ansible)["model_server_release"]["release"] == "v1.0.0", "the hosts go back first"
+    assert declared(workshop)[-1] == "rollback v1.0.0", "and this clone knows"
+    assert isinstance(error, MachineError)
+    assert error.exit_code == 1
+    said, command = str(error).splitlines()
+    assert said.startswith(
+        "local serves v1.0.0 again, but the origin was not told: `git push --atomic` failed:"
+    )
+    assert (
+        command == "  next: git push origin 'wear#local#3'; from another clone: slipway rollback local v1.0.0"
+    )
+
+
+def test_the_command_that_is_named_tells_the_origin_and_changes_nothing_else(
+    shared: Context, workshop: Workshop, host: Host, tmp_path: Path
+) -> None:
+    first, _ = on_host(host, workshop, "v1.0.0", "v1.1.0")
+    refusal(lambda: rollout.roll_back(shared, None))
+    host.make_live(first)
+    host.log(("rollback", first))
+    (tmp_path / "origin.git" / "hooks" / "pre-receive").unlink()
+    outcome = rollout.roll_back(shared, "v1.0.0")
+    assert (outcome.record, outcome.changed) == (first, 0)
+    assert "wear#local#3" in workshop.git("ls-remote", "--tags", "origin")
+    assert declared(workshop) == ["deploy v1.0.0", "deploy v1.1.0", "rollback v1.0.0"]
+
+
+def test_a_rollback_that_fails_says_that_and_not_what_the_origin_was_not_told(
+    shared: Context, workshop: Workshop, host: Host, fails: Callable[[], None]
+) -> None:
+    on_host(host, workshop, "v1.0.0", "v1.1.0")
+    fails()
+    assert isinstance(refusal(lambda: rollout.roll_back(shared, None)), RolledBack)
 
 
 # As git says.
