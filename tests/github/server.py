@@ -57,6 +57,11 @@ class GitHub:
     tags: dict[str, str] = field(default_factory=dict)
     releases: list[Json] = field(default_factory=list)
     rulesets: list[Json] = field(default_factory=list)
+    workflows: dict[str, set[str]] = field(default_factory=dict)
+    """Those that may be dispatched, and the inputs of each."""
+    branches: set[str] = field(default_factory=lambda: {"main"})
+    dispatched: list[Json] = field(default_factory=list)
+    """What has been: `workflow`, `ref` and `inputs`."""
     contents: dict[int, bytes] = field(default_factory=dict)
     digests: bool = True
     keeps: int | None = None
@@ -172,6 +177,7 @@ def application(hub: GitHub) -> FastAPI:
     _issues(app, hub)
     _releases(app, hub)
     _rulesets(app, hub)
+    _workflows(app, hub)
     return app
 
 
@@ -319,6 +325,20 @@ def _rulesets(app: FastAPI, hub: GitHub) -> None:
         found = next(each for each in hub.rulesets if each["id"] == number)
         found.update(await request.json())
         return JSONResponse(found)
+
+
+def _workflows(app: FastAPI, hub: GitHub) -> None:
+    @app.post(f"{HOME}/actions/workflows/{{file}}/dispatches")
+    async def dispatch(file: str, request: Request) -> Response:
+        given = await request.json()
+        if file not in hub.workflows:
+            return refusal(404, "Not Found")
+        if given["ref"] not in hub.branches:
+            return refusal(422, f"No ref found for: {given['ref']}")
+        if strangers := sorted(set(given.get("inputs", {})) - hub.workflows[file]):
+            return refusal(422, f"Unexpected inputs provided: {strangers}")
+        hub.dispatched.append({"workflow": file, "inputs": {}, **given})
+        return Response(status_code=204)
 
 
 @contextmanager

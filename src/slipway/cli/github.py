@@ -75,6 +75,24 @@ def issue(
 
 
 @app.command()
+def dispatch(
+    file: Annotated[str, typer.Argument(metavar="WORKFLOW", help="For example deploy.yml.")],
+    ref: Annotated[str, typer.Option("--ref", metavar="BRANCH", help="As it stands there.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="May be repeated.")
+    ] = None,
+) -> None:
+    """Start another workflow, of which a second run does no harm, on a branch."""
+    from slipway.github import dispatch as starter  # noqa: PLC0415
+    from slipway.github.api import Api  # noqa: PLC0415
+    from slipway.github.workflow import here  # noqa: PLC0415
+
+    workflow = here(os.environ, "slipway github dispatch")
+    with Api(workflow) as api:
+        say(starter.dispatch(workflow, api, file, ref, inputs or []))
+
+
+@app.command()
 def protect() -> None:
     """Set the rules of .github/rulesets, by GITHUB_REPOSITORY and a GITHUB_TOKEN that may administer it."""
     from slipway.github import protect as guard  # noqa: PLC0415

@@ -115,6 +115,15 @@ class Api:
         """
         return self._ask("POST", path, lambda answer: self._read(kind, answer), json=fields)
 
+    def ask_for(self, path: str, fields: dict[str, Any]) -> None:
+        """Have something begun of which a second one does no harm: where GitHub leaves open whether it heard, it is asked again."""
+
+        def make() -> bool:
+            self._ask("POST", path, httpx.Response.read, json=fields)
+            return True
+
+        self.once(lambda: None, make)
+
     def upload(self, kind: type[A], address: str, name: str, file: BinaryIO, media_type: str) -> A:
         """Send a file to where an answer of GitHub has said.
 
