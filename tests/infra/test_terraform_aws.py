@@ -33,6 +33,10 @@ def given(aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_VAR_domain", DOMAIN)
     monkeypatch.setenv("TF_VAR_github_repository", "acme/models")
     monkeypatch.setenv("TF_VAR_ssh_public_key", public_key())
+    # As a workflow gives it; a variable of the repository that nobody has set is empty.
+    monkeypatch.setenv("TF_VAR_github_ids", '{owner = "12", repository = "345"}')
+    for name in ("alarm_email", "github_provider_arn", "state_bucket"):
+        monkeypatch.setenv(f"TF_VAR_{name}", "")
     # What is protected must be changed before it is destroyed, which takes half a minute.
     monkeypatch.setenv("TF_VAR_protected", "false")
 

@@ -76,17 +76,20 @@ module "observability" {
   instances     = module.model_fleet.instances
   load_balancer = module.model_fleet.load_balancer
   limits        = var.limits
-  email         = var.alarm_email
+  email         = var.alarm_email == "" ? null : var.alarm_email
   kms_key_arn   = aws_kms_key.this.arn
 }
 
 module "github_oidc" {
   source = "../../modules/github_oidc"
 
-  name         = var.environment
-  repository   = var.github_repository
-  provider_arn = var.github_provider_arn
+  name             = var.environment
+  repository       = var.github_repository
+  repository_ids   = var.github_ids
+  provider_arn     = var.github_provider_arn == "" ? null : var.github_provider_arn
+  artefact_key_arn = aws_kms_key.this.arn
 
+  # A variable of a workflow that nobody has set is empty.
   state = {
     bucket = coalesce(var.state_bucket, "slipway-state-${local.account}")
     key    = "${var.environment}/terraform.tfstate"

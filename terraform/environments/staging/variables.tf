@@ -65,7 +65,7 @@ variable "protected" {
 }
 
 variable "alarm_email" {
-  description = "Who is told of alarms; null for nobody."
+  description = "Who is told of alarms; null or empty for nobody."
   type        = string
   default     = null
 }
@@ -90,14 +90,20 @@ variable "github_repository" {
   type        = string
 }
 
+variable "github_ids" {
+  description = "The numbers of that owner and that repository, which GitHub names to AWS where it was made since July 2026."
+  type        = object({ owner = string, repository = string })
+  default     = null
+}
+
 variable "github_provider_arn" {
-  description = "GitHub's OIDC provider where the account has one already; null makes it."
+  description = "GitHub's OIDC provider where the account has one already; null or empty makes it."
   type        = string
   default     = null
 }
 
 variable "state_bucket" {
-  description = "Bucket of the state; null where it has the name that terraform/README.md gives it."
+  description = "Bucket of the state; null or empty where it has the name that terraform/README.md gives it."
   type        = string
   default     = null
 }

@@ -69,6 +69,14 @@ resource "aws_iam_role_policy" "plan" {
         Action   = ["s3:GetObject"]
         Resource = ["arn:aws:s3:::slipway-${var.name}-artefacts-*/*"]
       },
+      {
+        # As far as S3 needs it to hand out an object.
+        Sid       = "DecryptArtefacts"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt"]
+        Resource  = [var.artefact_key_arn]
+        Condition = { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
+      },
     ])
   })
 }

@@ -10,6 +10,18 @@ data "aws_caller_identity" "current" {}
 locals {
   provider_arn = var.provider_arn == null ? one(aws_iam_openid_connect_provider.github[*].arn) : var.provider_arn
 
+  owner_and_name = split("/", var.repository)
+
+  # Either is what GitHub calls the repository: by names alone or, where it is newer or has opted in, with numbers that nobody else can get
+  # who takes over a name.
+  repositories = concat(
+    [var.repository],
+    var.repository_ids == null ? [] : [join("/", [
+      "${local.owner_and_name[0]}@${var.repository_ids.owner}",
+      "${local.owner_and_name[1]}@${var.repository_ids.repository}",
+    ])],
+  )
+
   # GitHub puts the environment of a job into the subject; who may use an environment is settled there.
   trust = {
     for role, environment in { plan = "${var.name}-plan", apply = var.name } : role => jsonencode({
@@ -21,7 +33,7 @@ locals {
         Condition = {
           StringEquals = {
             "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-            "token.actions.githubusercontent.com:sub" = "repo:${var.repository}:environment:${environment}"
+            "token.actions.githubusercontent.com:sub" = [for repository in local.repositories : "repo:${repository}:environment:${environment}"]
           }
         }
       }]

@@ -13,6 +13,17 @@ variable "repository" {
   }
 }
 
+variable "repository_ids" {
+  description = "The numbers by which GitHub knows that owner and that repository: where it was made or renamed since July 2026, they are part of the subject. Null where it is older."
+  type        = object({ owner = string, repository = string })
+  default     = null
+
+  validation {
+    condition     = var.repository_ids == null || can(regex("^[0-9]+/[0-9]+$", "${var.repository_ids.owner}/${var.repository_ids.repository}"))
+    error_message = "repository_ids must be two numbers, without a wildcard: those of github.repository_owner_id and github.repository_id."
+  }
+}
+
 variable "state" {
   description = "Where the environment's state is."
   type        = object({ bucket = string, key = string })
@@ -21,6 +32,11 @@ variable "state" {
     condition     = !strcontains("${var.state.bucket}${var.state.key}", "*")
     error_message = "state must be one bucket and one key, without a wildcard."
   }
+}
+
+variable "artefact_key_arn" {
+  description = "Key that encrypts the objects of the DVC remote."
+  type        = string
 }
 
 variable "provider_arn" {

@@ -11,6 +11,8 @@ variables {
   name       = "staging"
   repository = "acme/models"
   state      = { bucket = "states", key = "staging/terraform.tfstate" }
+
+  artefact_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/artefacts"
 }
 
 run "roles_of_one_repository_and_environment" {
@@ -22,11 +24,11 @@ run "roles_of_one_repository_and_environment" {
       } == {
       plan = {
         "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-        "token.actions.githubusercontent.com:sub" = "repo:acme/models:environment:staging-plan"
+        "token.actions.githubusercontent.com:sub" = ["repo:acme/models:environment:staging-plan"]
       }
       apply = {
         "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-        "token.actions.githubusercontent.com:sub" = "repo:acme/models:environment:staging"
+        "token.actions.githubusercontent.com:sub" = ["repo:acme/models:environment:staging"]
       }
     }
     error_message = "Somebody else may take a role."
@@ -41,7 +43,7 @@ run "roles_of_one_repository_and_environment" {
     error_message = "Somebody else than GitHub says who takes a role."
   }
 
-  # plan writes nothing but the lock
+  # plan writes nothing but the lock, and reads what is encrypted by way of S3 only
   assert {
     condition = toset(flatten([
       for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : [
@@ -49,10 +51,18 @@ run "roles_of_one_repository_and_environment" {
         if !can(regex("^[a-z0-9]+:(Get|List|Describe)", action))
       ]
       ])) == toset([
+      "kms:Decrypt arn:aws:kms:eu-central-1:111122223333:key/artefacts",
       "s3:DeleteObject arn:aws:s3:::states/staging/terraform.tfstate.tflock",
       "s3:PutObject arn:aws:s3:::states/staging/terraform.tfstate.tflock",
     ])
     error_message = "The role for plans changes something."
+  }
+  assert {
+    condition = one([
+      for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Condition
+      if contains(statement.Action, "kms:Decrypt")
+    ]) == { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
+    error_message = "The role for plans decrypts other things than objects."
   }
   assert {
     condition = toset(flatten([
@@ -103,6 +113,22 @@ run "roles_of_one_repository_and_environment" {
   }
 }
 
+run "trusts_the_repository_by_its_numbers_too" {
+  variables {
+    repository_ids = { owner = "12", repository = "345" }
+  }
+  assert {
+    condition = {
+      for name, role in { plan = aws_iam_role.plan, apply = aws_iam_role.apply } :
+      name => jsondecode(role.assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"]
+      } == {
+      plan  = ["repo:acme/models:environment:staging-plan", "repo:acme@12/models@345:environment:staging-plan"]
+      apply = ["repo:acme/models:environment:staging", "repo:acme@12/models@345:environment:staging"]
+    }
+    error_message = "A repository with immutable subjects cannot take its roles, or another one can."
+  }
+}
+
 run "takes_the_provider_that_the_account_has" {
   variables {
     provider_arn = "arn:aws:iam::444455556666:oidc-provider/token.actions.githubusercontent.com"
@@ -124,10 +150,12 @@ run "refuses_1" {
   variables {
     # any repository
     repository = "acme/*"
+    # by any number
+    repository_ids = { owner = "12", repository = "*" }
     # any state
     state = { bucket = "states", key = "*" }
     # another provider
     provider_arn = "arn:aws:iam::444455556666:oidc-provider/example.com"
   }
-  expect_failures = [var.repository, var.state, var.provider_arn]
+  expect_failures = [var.repository, var.repository_ids, var.state, var.provider_arn]
 }
