@@ -81,6 +81,29 @@ def _let_push(step: Step, folder: Path) -> None:
     if not persist or not (stronger or step.job.permissions.get("contents") == "write"):
         why = "the-token-may-not-write-contents" if persist else "persist-credentials-is-false"
         _git(step, folder, "remote", "set-url", "--push", "origin", f"/dev/null/{why}")
+    elif not stronger:
+        hook = folder / ".git" / "hooks" / "pre-push"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(_REFUSES_OTHER_WORKFLOWS)
+        hook.chmod(0o755)
+
+
+_REFUSES_OTHER_WORKFLOWS = """\
+#!/bin/sh
+# The token of a workflow pushes no tag on a commit whose workflows are those of no branch.
+of() { git rev-parse --quiet --verify "$1:.github/workflows" || echo none; }
+while read -r _ commit ref _; do
+    case $ref in refs/tags/*) ;; *) continue ;; esac
+    known=no
+    for branch in $(git ls-remote --heads origin | cut -f1); do
+        [ "$(of "$commit")" != "$(of "$branch")" ] || known=yes
+    done
+    if [ $known = no ]; then
+        echo "! [remote rejected] $ref (refusing to allow a GitHub App to create or update workflow without workflows permission)" >&2
+        exit 1
+    fi
+done
+"""
 
 
 def _refuse_a_stranger_s_code(step: Step, ref: str, commit: str) -> None:
@@ -166,7 +189,7 @@ def _hidden(path: Path) -> bool:
 
 
 def download_artifact(step: Step) -> Mapping[str, str]:
-    """actions/download-artifact: one by its name, or each into a folder of its own; those of another run need a token."""
+    """actions/download-artifact: several into a folder each, one alone without; those of another run need a token."""
     if step.inputs.get("run-id", "1001") != "1001":
         _may(step, "actions", "read")
         if not step.inputs.get("github-token"):
@@ -177,7 +200,8 @@ def download_artifact(step: Step) -> Mapping[str, str]:
     for artifact in wanted:
         if not artifact.exists():
             raise ActionFailed(f"no artifact has the name {artifact.name}")
-        into = folder if name or step.inputs.get("merge-multiple") == "true" else folder / artifact.name
+        flat = len(wanted) == 1 or step.inputs.get("merge-multiple") == "true"
+        into = folder if flat else folder / artifact.name
         shutil.copytree(artifact, into, dirs_exist_ok=True)
     return {"download-path": str(folder)}
 

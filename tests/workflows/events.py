@@ -59,8 +59,9 @@ class Event:
         """Whether the run is one of a stranger's code: it gets no secrets, no variables, and a token that only reads."""
         if self.name != "pull_request":
             return False
-        head = self.payload["pull_request"]["head"]["repo"]["full_name"]
-        return bool(head != self.payload["repository"]["full_name"])
+        # Of a fork that is gone, there is none.
+        source = self.payload["pull_request"]["head"]["repo"] or {}
+        return bool(source.get("full_name") != self.payload["repository"]["full_name"])
 
     def changed(self) -> list[str]:
         """The paths that it changes, which filters of paths look at."""

@@ -16,7 +16,8 @@ its own, and with git allowed files only. Jobs run one after another, those of a
 
 What GitHub would refuse, and what is not known here, is a `WorkflowError` or an `ExpressionError`: unknown keys, events, permissions,
 inputs, actions, environments (GitHub would make one), jobs that need each other, a called workflow that asks for more than its caller
-may. A run of a fork's pull request has no secrets, no variables, and a token that only reads.
+may, also in a job that would be skipped. A called workflow has those secrets of its caller and of its environments that the call lets
+through. A run of a fork's pull request has no secrets, no variables, and a token that only reads.
 
 Not here: containers, services, composite actions, concurrency between runs (it is recorded), `runs-on` (one machine).
 """
@@ -89,6 +90,7 @@ def _context(workflow: Workflow, event: Event, api_url: str) -> dict[str, Any]:
         "event_name": event.name, "event": event.payload, "ref": event.ref, "ref_name": event.ref_name,
         "ref_type": event.ref_type, "sha": event.sha, "head_ref": event.head_ref, "base_ref": event.base_ref,
         "repository": repository, "repository_owner": repository.partition("/")[0], "actor": actor, "triggering_actor": actor,
+        "repository_id": text(event.payload["repository"]["id"]), "repository_owner_id": text(event.payload["repository"]["owner"]["id"]),
         "workflow": workflow.name, "workflow_ref": file, "workflow_sha": event.sha, "run_id": "1001", "run_number": "1",
         "run_attempt": "1", "server_url": "https://github.com", "api_url": api_url,
     }  # fmt: skip
@@ -99,15 +101,17 @@ class _Graph:
 
     def __init__(
         self, workflow: Workflow, event: Event, github: GitHub, contexts: Mapping[str, Any],
-        cap: Mapping[str, str] | None = None, prefix: str = "",
+        cap: Mapping[str, str] | None = None, prefix: str = "", *, inherits: bool = True,
     ) -> None:  # fmt: skip
         self.workflow, self.event, self.github, self.contexts = workflow, event, github, contexts
-        self.cap, self.prefix = cap, prefix
+        self.cap, self.prefix, self.inherits = cap, prefix, inherits
         self.done: dict[str, dict[str, Any]] = {}
         self.cancelled = False
         self.jobs: dict[str, JobResult] = {}
 
     def run(self) -> Run:
+        for name, body in self.workflow.jobs.items():
+            self._permissions(name, body)
         for name in self.workflow.order:
             self._job(name, self.workflow.jobs[name])
         scope = Scope({**self._some(_BEFORE_NEEDS), "jobs": self.done})
@@ -183,7 +187,7 @@ class _Graph:
             return
         mine = {
             **contexts,
-            "secrets": {**contexts["secrets"], **({} if self.event.from_fork else environment.secrets)},
+            "secrets": {**contexts["secrets"], **self._let_through(environment, contexts["secrets"])},
             "vars": {**contexts["vars"], **({} if self.event.from_fork else environment.variables)},
         }
         document = self.workflow.document
@@ -192,6 +196,16 @@ class _Graph:
         result.permissions.clear()
         result.permissions.update(granted)
         Job(self.github, result, {**body, "defaults": {"run": defaults}}, mine, document.get("env", {})).run()
+
+    def _let_through(self, environment: Environment, known_secrets: Mapping[str, str]) -> dict[str, str]:
+        """The environment's secrets, as far as the call lets them: without `inherit`, only those of names that it hands over."""
+        if self.event.from_fork:
+            return {}
+        return {
+            name: value
+            for name, value in environment.secrets.items()
+            if self.inherits or name in known_secrets
+        }
 
     def _call(self, result: JobResult, body: Mapping[str, Any], contexts: Mapping[str, Any]) -> None:
         """Run the workflow that the job calls; its jobs are named after this one."""
@@ -203,7 +217,10 @@ class _Graph:
         inputs = triggers.inputs(declared.get("inputs"), fill(body.get("with", {}), scope), where)
         secrets = self._handed(declared.get("secrets") or {}, body.get("secrets", {}), contexts, where)
         inner = {"github": contexts["github"], "vars": contexts["vars"], "inputs": inputs, "secrets": secrets}
-        run = _Graph(called, self.event, self.github, inner, result.permissions, f"{result.name} / ").run()
+        run = _Graph(
+            called, self.event, self.github, inner, result.permissions, f"{result.name} / ",
+            inherits=self.inherits and body.get("secrets") == "inherit",
+        ).run()  # fmt: skip
         self.jobs.update(run.jobs)
         result.result, result.outputs = run.result, run.outputs
 

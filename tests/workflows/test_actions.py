@@ -109,6 +109,35 @@ def test_a_clone_pushes_only_with_credentials_that_may(
     assert said is None or said in run.log
 
 
+OLDER = """
+- {uses: actions/checkout@v7, with: {fetch-depth: 0, persist-credentials: true, token: "TOKEN"}}
+- run: |
+    git config user.name Bot; git config user.email bot@example.org
+    git tag -a -m deploy "wear#production#1" HEAD~1; git push --quiet origin "wear#production#1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("token", "changes", "pushed"),
+    [
+        ("${{ github.token }}", "docs/index.md", True),
+        ("${{ github.token }}", ".github/workflows/ci.yml", False),
+        ("${{ secrets.PUSH_TOKEN || github.token }}", ".github/workflows/ci.yml", True),
+    ],
+)
+def test_the_token_of_a_workflow_tags_no_commit_with_the_workflows_of_no_branch(
+    site: Site, token: str, changes: str, *, pushed: bool
+) -> None:
+    site.commit({changes: "other\n"})
+
+    workflow = one_job(OLDER.replace("TOKEN", token), "on: push\npermissions: {contents: write}")
+    run = site.run(workflow, secrets={"PUSH_TOKEN": "github_pat_x"})
+
+    assert run.result == ("success" if pushed else "failure"), run.log
+    assert git(site.origin, "tag", "--list") == ("wear#production#1" if pushed else "")
+    assert pushed or "without workflows permission" in run.log
+
+
 def test_a_job_that_may_read_nothing_checks_nothing_out(site: Site) -> None:
     run = site.run(one_job("- uses: actions/checkout@v7", "on: push\npermissions: {}"))
 
@@ -145,6 +174,39 @@ def test_an_artifact_goes_from_job_to_job_without_hidden_files_unless_told(site:
 
     assert plain.jobs["read"].steps[1].output == "./a.txt\n"
     assert hidden.jobs["read"].steps[1].output == "./.hidden/b.txt\n./a.txt\n"
+
+
+PLANS = """\
+on: push
+jobs:
+  write:
+    runs-on: x
+    strategy: {matrix: {environment: ENVIRONMENTS}}
+    steps:
+      - run: mkdir plan && echo {} > plan/infrastructure.json
+      - {uses: actions/upload-artifact@v7, with: {name: "plan-${{ matrix.environment }}", path: plan}}
+  read:
+    runs-on: x
+    needs: write
+    steps:
+      - {uses: actions/download-artifact@v8, with: {pattern: plan-*, path: plans}}
+      - run: find plans -type f | sort
+"""
+
+
+@pytest.mark.parametrize(
+    ("environments", "found"),
+    [
+        ("[a, b]", "plans/plan-a/infrastructure.json\nplans/plan-b/infrastructure.json\n"),
+        ("[a]", "plans/infrastructure.json\n"),
+    ],
+)
+def test_an_artifact_that_alone_matches_has_no_folder_of_its_own(
+    site: Site, environments: str, found: str
+) -> None:
+    run = site.run(PLANS.replace("ENVIRONMENTS", environments))
+
+    assert run.jobs["read"].steps[1].output == found, run.log
 
 
 def test_an_artifact_that_nobody_made_is_a_failure(site: Site) -> None:

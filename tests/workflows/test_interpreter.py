@@ -105,6 +105,16 @@ def test_a_fork_s_pull_request_gets_no_secrets_and_only_reads(site: Site) -> Non
     assert job.steps[0].raw == "secret= variable= no identity\n"
 
 
+def test_a_pull_request_of_a_fork_that_is_gone_is_a_stranger_s(site: Site) -> None:
+    site.propose({"params.yaml": "C: 0.3\n"})
+
+    gone: Any = {"pull_request": {"head": {"repo": None}}}
+    job = site.run(RIGHTS, "pull_request", gone, secrets={"KEY": "k3y"}).jobs["it"]
+
+    assert job.permissions == {"contents": "read"}
+    assert job.steps[0].raw.startswith("secret= ")
+
+
 def test_what_a_job_may_is_what_it_says_or_else_the_workflow_or_else_to_read(site: Site) -> None:
     steps = "steps: [{run: 'true'}]"
     said = site.run(f"""
@@ -203,6 +213,46 @@ def test_a_call_that_does_not_fit_is_refused(site: Site, caller: str, said: str)
 
     with pytest.raises(WorkflowError, match=said):
         site.run(caller, secrets={"KEY": "k3y"})
+
+
+DELIVERS = f"""
+on: {{workflow_call: {{secrets: {{KEY: {{}}}}}}}}
+jobs:
+  it:
+    {JOB}
+    environment: production
+    steps: [{{run: 'echo "${{{{ secrets.KEY }}}} ${{{{ secrets.OTHER }}}}"'}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("handed", "said"),
+    [
+        ("", " \n"),
+        (', secrets: {KEY: "${{ secrets.KEY }}"}', "production \n"),
+        (", secrets: inherit", "production other\n"),
+    ],
+)
+def test_a_called_workflow_has_of_its_environment_what_the_call_lets_through(
+    site: Site, handed: str, said: str
+) -> None:
+    site.workflow(DELIVERS, "called.yml")
+    production = Environment(secrets={"KEY": "production", "OTHER": "other"})
+
+    run = site.run(
+        f"on: push\njobs: {{call: {{uses: ./.github/workflows/called.yml{handed}}}}}",
+        environments={"production": production},
+    )
+
+    assert run.jobs["call / it"].steps[0].raw == said
+
+
+def test_a_called_workflow_is_refused_for_a_job_that_would_be_skipped(site: Site) -> None:
+    skipped = CALLED.replace("LEVEL", "write").replace("  plan:\n", "  plan:\n    if: false\n")
+    site.workflow(skipped, "called.yml")
+
+    with pytest.raises(WorkflowError, match="contents: write, and its caller has contents: read"):
+        site.run(CALLER, secrets={"KEY": "k3y"})
 
 
 def test_a_workflow_that_is_only_called_can_be_run_by_itself(site: Site) -> None:
