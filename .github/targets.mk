@@ -1,6 +1,6 @@
 # What workflows run, a line each, so that it can be run and tested without GitHub. Values come from the environment.
-.PHONY: setup check-python check-pipeline check-terraform check-ansible check-workflows required report comment objects plan \
-	apply drift deploy rollback
+.PHONY: setup check-python check-pipeline check-terraform check-ansible check-workflows required report comment objects reproduce \
+	plan apply drift deploy rollback
 
 # Hooks of pre-commit, one after the other; all of them run, and one that fails fails the target.
 hooks = code=0; for hook in $(1); do .venv/bin/pre-commit run --all-files $$hook || code=$$?; done; test $$code = 0
@@ -39,11 +39,12 @@ required:
 	@for result in $$CHECKS; do test $$result = success || exit 1; done; test -n "$$CHECKS"
 	@for result in $$OTHERS; do test $$result = success || test $$result = skipped || exit 1; done
 
-# Against BASE, and what ENVIRONMENT should run; with the requests and plans that there are.
+# Against BASE, and what ENVIRONMENT should run; with the requests and plans that there are: several plans come in a folder each, one alone
+# without.
 report: .venv
 	@$(SLIPWAY) report --base "$$BASE" --environment "$$ENVIRONMENT" --out report \
 		$(foreach file,$(wildcard data/requests*.jsonl.dvc),--requests $(file:.dvc=)) \
-		$(foreach file,$(wildcard plans/plan-*/infrastructure.json),--infrastructure $(file))
+		$(foreach file,$(wildcard plans/infrastructure.json plans/plan-*/infrastructure.json),--infrastructure $(file))
 
 comment: .venv
 	@$(SLIPWAY) github comment report
@@ -53,6 +54,13 @@ objects: .venv
 	@.venv/bin/dvc pull --allow-missing
 	@.venv/bin/dvc repro
 	@.venv/bin/dvc push
+
+# The newest release, in a clone of its tag, with the environment that its own lock names: this commit's may be another by now.
+reproduce: clone = .slipway/reproduce
+reproduce:
+	@tag=$$(git for-each-ref --sort=-version:refname --sort=-creatordate --count=1 --format='%(refname:lstrip=2)' 'refs/tags/*@v*'); \
+	test -n "$$tag" || { echo "there is no release yet"; exit 0; }; \
+	echo "$$tag"; rm -rf $(clone) && git -c advice.detachedHead=false clone --quiet --branch "$$tag" . $(clone) && $(MAKE) -C $(clone) verify
 
 # Exit code 2 says that something would change, which is no failure here.
 plan: .venv
