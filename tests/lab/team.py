@@ -105,7 +105,7 @@ class Team:
             "SSH_KEY": (self.lab.plan.folder / "key").read_text(),
         }
         variables = {"AWS_ROLE": "arn:aws:iam::123456789012:role/x", "SLIPWAY_STATE_BUCKET": STATES}
-        full = {name: Environment(secrets, variables) for name in HOSTS}
+        full = {name: Environment(secrets, variables, refs=("main",)) for name in HOSTS}
         return full | {f"{name}-plan": Environment({}, variables) for name in HOSTS}
 
     def _clone(self, seed: Path) -> None:

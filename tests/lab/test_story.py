@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.lab import Lab
+    from tests.workflows.github import Run
 
 FIRST, SECOND, BAD = "v1.0.0", "v1.1.0", "v1.2.0"
 PULL = 7
@@ -46,7 +47,7 @@ def aws(hosts: Lab) -> Iterator[Aws]:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    hub = Api(token=None)
+    hub = Api(token=None, workflows={"deploy.yml": {"environment", "release"}})
     with served(hub):
         yield hub
 
@@ -59,6 +60,16 @@ def team(
     made.trains("Train it for the first time", {})
     made.merges()
     return made
+
+
+def brought(team: Team, api: Api, tag: str) -> Run:
+    """The run that GitHub starts where the one that a pushed tag has started asks for it."""
+    asked = team.runs("declared", "push_of_tag", {"ref": f"refs/tags/{tag}"})
+    assert asked.result == "success", asked.log
+    (started,) = api.dispatched
+    api.dispatched.clear()
+    assert (started["workflow"], started["ref"]) == ("deploy.yml", "main")
+    return team.dispatches("deploy", **started["inputs"])
 
 
 def test_what_is_on_main_is_released_published_and_brought_to_staging(team: Team, api: Api) -> None:
@@ -130,13 +141,13 @@ def test_a_merge_is_released_and_a_tag_of_plain_git_brings_it_to_production(team
     message = f"Deploy {SECOND} to production\n\nAction: deploy\nRelease: {SECOND}"
     team.ada.git("tag", "--sign", "--message", message, tag, f"tumour-screening@{SECOND}^{{}}")
     team.ada.git("push", "--quiet", "origin", tag)
-    brought = team.runs("deploy", "push_of_tag", {"ref": f"refs/tags/{tag}"})
-    assert brought.result == "success", brought.log
+    deploy = brought(team, api, tag)
+    assert deploy.result == "success", deploy.log
     assert team.answers("production") == {SECOND}
-    assert "ssh" not in " ".join(map(str, brought.jobs["deploy"].outputs)), "no key is an output"
+    assert "ssh" not in " ".join(map(str, deploy.jobs["deploy"].outputs)), "no key is an output"
 
 
-def test_a_tag_of_somebody_who_may_not_release_changes_nothing(team: Team) -> None:
+def test_a_tag_of_somebody_who_may_not_release_changes_nothing(team: Team, api: Api) -> None:
     tag = "tumour-screening#production#3"
     message = f"Roll back {FIRST} to production\n\nAction: rollback\nRelease: {FIRST}"
     team.ada.run(
@@ -144,7 +155,7 @@ def test_a_tag_of_somebody_who_may_not_release_changes_nothing(team: Team) -> No
         "tag", "--sign", "--message", message, tag, f"tumour-screening@{FIRST}^{{}}",
     )  # fmt: skip
     team.ada.git("push", "--quiet", "origin", tag)
-    run = team.runs("deploy", "push_of_tag", {"ref": f"refs/tags/{tag}"})
+    run = brought(team, api, tag)
     assert run.result == "failure"
     assert "the link signer -> tag is broken: its signature is of another key" in run.log
     assert team.answers("production") == {SECOND}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ WORKFLOWS = Path(__file__).parents[2] / ".github" / "workflows"
 RECORD = """\
 {{
     printf '{name}'; for argument in "$@"; do printf ' %s' "${{argument##*/}}"; done
-    for name in ENVIRONMENT RELEASE BASE CHECKS OTHERS; do
+    for name in ENVIRONMENT RELEASE BASE CHECKS OTHERS VERIFY; do
         eval "value=\\${{$name-}}"; [ -z "$value" ] || printf ' %s=%s' $name "$(echo $value)"
     done
     for name in SLIPWAY_SIGNING_KEY SSH_KEY GITHUB_TOKEN; do
@@ -43,7 +44,9 @@ SLIPWAY = (
     + RECORD.format(name="slipway")
     + """\
 case $1 in
-    release) while [ $# -gt 1 ]; do [ "$1" = --output ] && echo "release=$NEW" >> "$2"; shift; done ;;
+    release)
+        case " $* " in *" --push "*) NEW=$TAGGED ;; esac
+        while [ $# -gt 1 ]; do [ "$1" = --output ] && echo "release=$NEW" >> "$2"; shift; done ;;
     provenance) mkdir -p provenance && touch provenance/bundle.tar provenance/sbom.cdx.json ;;
 esac
 exit 0
@@ -52,8 +55,8 @@ exit 0
 SIGNED = {"SIGNING_KEY": "signing", "SSH_KEY": "ssh"}
 ROLE = {"AWS_ROLE": "arn:aws:iam::123456789012:role/slipway"}
 ENVIRONMENTS = {
-    "staging": Environment(SIGNED, ROLE),
-    "production": Environment(SIGNED, ROLE, refs=("main", "*#production#*")),
+    "staging": Environment(SIGNED, ROLE, refs=("main",)),
+    "production": Environment(SIGNED, ROLE, refs=("main",)),
     "staging-plan": Environment({}, ROLE),
     "production-plan": Environment({}, ROLE),
 }
@@ -74,14 +77,17 @@ class Runner:
             (self.folder / name).chmod(0o755)
 
     def __call__(
-        self, name: str, event: str, changes: Any = None, *, failing: str = "", new: str = "", **around: Any
-    ) -> Run:
+        self, name: str, event: str, changes: Any = None, *, failing: str = "", new: str = "",
+        tagged: str = "", **around: Any,
+    ) -> Run:  # fmt: skip
+        """`new` is what a release would be; `tagged` what it is in the end, where that is something else, or `nothing`."""
         self.record.write_text("")
         environ = {
             "PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}",
             "RECORD": str(self.record),
             "FAILING": failing,
             "NEW": new,
+            "TAGGED": {"": new, "nothing": ""}.get(tagged, tagged),
         }
         settings = {"environments": ENVIRONMENTS, "variables": CLOUD, **around}
         return self.site.run(WORKFLOWS / f"{name}.yml", event, changes, environ=environ, **settings)
@@ -164,6 +170,35 @@ def test_the_comment_is_made_with_the_code_of_the_default_branch(proposed: Runne
     }
 
 
+SAME = {"pull_request": {"head": {"repo": {"full_name": "octo-org/slipway", "fork": True}}}}
+OTHER = {"pull_request": {"head": {"repo": {"full_name": "octo-org/other", "fork": False}}}}
+GONE = {"pull_request": {"head": {"repo": None}}}
+
+
+@pytest.mark.parametrize(
+    ("head", "own"),
+    [(SAME, True), (OTHER, False), (GONE, False)],
+    ids=["a repository that is a fork", "another repository that is none", "a fork that is gone"],
+)
+def test_a_pull_request_is_a_stranger_s_where_it_comes_from_another_repository(
+    proposed: Runner, head: dict[str, Any], *, own: bool
+) -> None:
+    run = proposed("ci", "pull_request", head)
+    assert run.result == "success", run.log
+    assert ("make check-pipeline VERIFY=whole" in proposed.calls) is own
+    assert ("make check-pipeline VERIFY=without the data" in proposed.calls) is not own
+    assert {run.jobs[name].environment for name in ("check-pipeline", "report")} == {
+        "staging-plan" if own else None
+    }
+    assert any(call.startswith("make plan") for call in proposed.calls) is own
+
+
+def test_a_commit_on_main_is_rebuilt_with_the_data(runner: Runner) -> None:
+    run = runner("ci", "push_to_main")
+    assert "make check-pipeline VERIFY=whole" in runner.calls
+    assert run.jobs["check-pipeline"].environment == "staging-plan"
+
+
 # A release.
 
 
@@ -171,12 +206,13 @@ def test_a_merge_that_changes_what_is_rolled_out_is_released_and_brought_to_stag
     run = runner("release", "push_to_main", new="v1.1.0")
     assert run.result == "success", run.log
     signed = "+SLIPWAY_SIGNING_KEY"
-    assert runner.calls == [
+    assert [re.sub(r"--output \S+", "--output FILE", call) for call in runner.calls] == [
         "make setup",
-        "slipway release --if-changed --dry-run --output " + runner.calls[1].split()[-1],
+        "slipway release --if-changed --dry-run --output FILE",
+        "make setup",
         "make verify",
         "make objects",
-        f"slipway release --if-changed --push {signed}",
+        f"slipway release --if-changed --push --output FILE {signed}",
         f"slipway provenance v1.1.0 --out provenance RELEASE=v1.1.0 {signed}",
         "slipway github release v1.1.0 provenance RELEASE=v1.1.0 +GITHUB_TOKEN",
         "make setup ENVIRONMENT=staging RELEASE=v1.1.0",
@@ -186,8 +222,48 @@ def test_a_merge_that_changes_what_is_rolled_out_is_released_and_brought_to_stag
 
 def test_a_merge_that_changes_nothing_is_not_released(runner: Runner) -> None:
     run = runner("release", "push_to_main", new="")
-    assert run.results["staging"] == "skipped", run.log
+    assert run.results == {"plan": "success", "release": "skipped", "staging": "skipped"}, run.log
     assert [call.split()[:2] for call in runner.calls] == [["make", "setup"], ["slipway", "release"]]
+    assert run.jobs["plan"].environment is None, "nobody is asked to approve what does nothing"
+    assert run.jobs["plan"].permissions == {"contents": "read"}
+
+
+def test_what_is_tagged_meanwhile_is_what_goes_on(runner: Runner) -> None:
+    run = runner("release", "push_to_main", new="v1.1.0", tagged="v1.2.0")
+    assert run.result == "success", run.log
+    assert run.jobs["release"].outputs == {"release": "v1.2.0"}
+    assert [call for call in runner.calls if "v1.1.0" in call] == []
+    assert "make deploy ENVIRONMENT=staging RELEASE=v1.2.0 +SLIPWAY_SIGNING_KEY +SSH_KEY" in runner.calls
+
+
+def test_what_somebody_else_has_released_meanwhile_is_left_to_him(runner: Runner) -> None:
+    run = runner("release", "push_to_main", new="v1.1.0", tagged="nothing")
+    assert run.result == "success", run.log
+    assert run.results["staging"] == "skipped"
+    assert runner.calls[-1].startswith("slipway release --if-changed --push")
+
+
+@pytest.mark.parametrize(
+    ("private", "variables", "attests"),
+    [(False, {}, True), (True, {}, False), (True, {"ATTEST": "yes"}, True)],
+    ids=["public", "private", "private, where GitHub attests"],
+)
+def test_a_private_repository_attests_where_it_is_said_to(
+    runner: Runner, variables: dict[str, str], *, private: bool, attests: bool
+) -> None:
+    change = {"repository": {"private": private}}
+    run = runner("release", "push_to_main", change, new="v1.1.0", variables=CLOUD | variables)
+    assert run.result == "success", run.log
+    steps = run.jobs["release"].steps
+    found = {step.outcome for step in steps if step.name.startswith("actions/attest")}
+    assert found == {"success" if attests else "skipped"}
+    assert runner.calls[-1].startswith("make deploy"), "and it goes on"
+
+
+def test_without_a_cloud_nothing_is_released(runner: Runner) -> None:
+    """The DVC remote is a folder of the runner then."""
+    run = runner("release", "push_to_main", new="v1.1.0", variables={})
+    assert (run.started, run.result, runner.calls) == (True, "skipped", [])
 
 
 @pytest.mark.parametrize("step", ["verify", "objects", "provenance", "github"])
@@ -202,37 +278,74 @@ def test_what_fails_before_it_is_published_is_not_deployed(runner: Runner, step:
 # To an environment, and back.
 
 
-@pytest.mark.parametrize(
-    ("ref", "environment"),
-    [
-        ("refs/tags/churn#production#3", "production"),
-        ("refs/tags/churn#staging#4", "staging"),
-        ("refs/tags/churn#local#1", None),
-    ],
-)
-def test_a_pushed_tag_of_the_desired_state_is_reconciled(
-    runner: Runner, ref: str, environment: str | None
+def declare(site: Site, name: str) -> dict[str, str]:
+    """A tag that somebody pushes; the event."""
+    site.git("tag", "--annotate", "--message", "Deploy", name)
+    site.git("push", "--quiet", "origin", name)
+    return {"ref": f"refs/tags/{name}"}
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_a_pushed_tag_has_the_deploy_of_the_default_branch_started_and_nothing_else(
+    runner: Runner, environment: str
 ) -> None:
-    site = runner.site
-    before = site.git("rev-parse", "main")
-    site.git("tag", "--annotate", "--message", "Deploy", ref.removeprefix("refs/tags/"))
-    site.git("push", "--quiet", "origin", ref)
-    site.commit({"README.md": "Newer\n"})
-    run = runner("deploy", "push_of_tag", {"ref": ref})
-    if environment is None:
-        assert (run.result, runner.calls) == ("skipped", [])
-        return
+    """The file that is run is that of the tag's commit: so it can do nothing but ask."""
+    event = declare(runner.site, f"churn#{environment}#3")
+    runner.site.commit({"README.md": "Newer\n"})
+    run = runner("declared", "push_of_tag", event)
     assert run.result == "success", run.log
-    assert run.jobs["deploy"].environment == environment
-    assert run.concurrency == {"group": f"environment-{environment}", "cancel-in-progress": False}
-    assert runner.calls[-1] == f"make deploy ENVIRONMENT={environment} +SLIPWAY_SIGNING_KEY +SSH_KEY"
-    assert site.git("rev-parse", "main") != before, "and it is main's code that rolls out"
+    (job,) = run.jobs.values()
+    assert (job.environment, job.permissions) == (None, {"actions": "write", "contents": "read"})
+    assert runner.calls[-1] == (
+        f"slipway github dispatch deploy.yml --ref main --input environment={environment}"
+        f" ENVIRONMENT={environment} +GITHUB_TOKEN"
+    )
 
 
-def test_a_tag_that_is_no_desired_state_deploys_nothing(runner: Runner) -> None:
-    runner.site.git("tag", "--annotate", "--message", "Release", "churn@v1.0.0")
-    runner.site.git("push", "--quiet", "origin", "churn@v1.0.0")
-    assert not runner("deploy", "push_of_tag", {"ref": "refs/tags/churn@v1.0.0"}).started
+@pytest.mark.parametrize("name", ["churn#local#1", "churn@v1.0.0", "quarantine/churn/v1.0.0/1"])
+def test_a_tag_that_is_no_desired_state_of_a_team_starts_nothing(runner: Runner, name: str) -> None:
+    event = declare(runner.site, name)
+    assert not runner("declared", "push_of_tag", event).started
+    assert not runner("deploy", "push_of_tag", event).started
+
+
+def test_a_tag_that_a_workflow_has_pushed_starts_nothing(runner: Runner) -> None:
+    """Not being that of the run, PUSH_TOKEN starts workflows; what it has pushed is being brought already."""
+    event = declare(runner.site, "churn#production#3")
+    run = runner("declared", "push_of_tag", event, variables=CLOUD | {"PUSH_ACTOR": "ada"})
+    assert (run.started, run.result, runner.calls) == (True, "skipped", [])
+
+
+def test_an_environment_takes_no_tag(runner: Runner) -> None:
+    """Whoever may push a tag brings workflows of his own: those get no key."""
+    event = declare(runner.site, "churn#production#3")
+    text = "on: push\njobs: {it: {runs-on: x, environment: production, steps: [{run: 'true'}]}}"
+    run = runner.site.run(text, "push_of_tag", event, environments=ENVIRONMENTS)
+    assert (run.result, run.jobs["it"].steps) == ("failure", [])
+
+
+@pytest.mark.parametrize(("release", "told"), [("v1.1.0", " RELEASE=v1.1.0"), ("", "")])
+def test_a_deploy_that_is_started_brings_the_release_or_what_git_says(
+    runner: Runner, release: str, told: str
+) -> None:
+    run = runner("deploy", "workflow_dispatch", {"inputs": {"environment": "production", "release": release}})
+    assert run.result == "success", run.log
+    assert run.jobs["deploy"].environment == "production"
+    assert runner.calls[-1] == f"make deploy ENVIRONMENT=production{told} +SLIPWAY_SIGNING_KEY +SSH_KEY"
+
+
+def test_what_waits_for_its_reviewers_stands_in_nobody_s_way(runner: Runner) -> None:
+    """A run holds its group while it waits: a deploy's must not be the one of the way back, nor that of machines."""
+    inputs = {"inputs": {"environment": "production", "release": "v1.1.0"}}
+    groups = [runner(name, "workflow_dispatch", inputs).concurrency for name in ("deploy", "rollback")]
+    runner.site.commit({"terraform/main.tf": "\n"})
+    groups += [job.concurrency for job in runner("infra", "push_to_main").jobs.values() if job.steps]
+    assert groups == [
+        {"group": name, "cancel-in-progress": False}
+        for name in (
+            "deploy-production", "rollback-production", "infrastructure-staging", "infrastructure-production"
+        )
+    ]  # fmt: skip
 
 
 def test_whom_the_reviewers_turn_down_deploys_nothing(runner: Runner) -> None:
@@ -250,7 +363,6 @@ def test_a_roll_back_trains_builds_and_plans_nothing(runner: Runner, release: st
     assert run.result == "success", run.log
     told = f"ENVIRONMENT=production{f' RELEASE={release}' if release else ''}"
     assert runner.calls == [f"make setup {told}", f"make rollback {told} +SLIPWAY_SIGNING_KEY +SSH_KEY"]
-    assert run.concurrency == {"group": "environment-production", "cancel-in-progress": False}
 
 
 # Machines, and what can be made again.
@@ -280,7 +392,7 @@ def test_drift_is_looked_for_each_night_by_those_who_may_only_look(runner: Runne
 def test_the_newest_release_is_rebuilt_each_night(runner: Runner) -> None:
     run = runner("reproduce", "schedule", {"schedule": "43 3 * * *"})
     assert run.result == "success", run.log
-    assert runner.calls == ["make setup", "slipway verify latest"]
+    assert runner.calls == ["make reproduce"]
 
 
 @pytest.mark.parametrize("event", ["push_to_main", "schedule"])

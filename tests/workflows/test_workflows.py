@@ -85,6 +85,42 @@ def test_who_may_not_push_keeps_no_credentials(workflow: Workflow) -> None:
             assert step["with"]["persist-credentials"] is may, name
 
 
+def test_who_may_push_does_so_with_the_token_that_may_tag_older_commits(workflow: Workflow) -> None:
+    """GITHUB_TOKEN tags no commit whose workflows are those of no branch, as the releases before are."""
+    for name, step in steps(workflow):
+        if step.get("with", {}).get("persist-credentials") is True:
+            assert step["with"].get("token") == "${{ secrets.PUSH_TOKEN || github.token }}", name
+
+
+def test_what_runs_as_a_tag_has_it_has_no_environment(workflow: Workflow) -> None:
+    for name, job in workflow.jobs.items() if "tags" in (workflow.on.get("push") or {}) else ():
+        assert {"environment", "uses"} & set(job) == set(), name
+        assert set(job["permissions"]) <= {"actions", "contents"}, name
+        assert job["permissions"]["contents"] == "read", name
+        assert "secrets." not in f"{job}", name
+
+
+def test_terraform_is_told_the_same_in_every_job() -> None:
+    variables = (ROOT / "terraform" / "environments" / "staging" / "variables.tf").read_text()
+    told = {
+        f"{path.stem}: {name}": {key: each for key, each in job["env"].items() if key.startswith("TF_VAR_")}
+        for path in WORKFLOWS
+        for name, job in read(path).jobs.items()
+        if "TF_VAR_domain" in job.get("env", {})
+    }
+    assert list(told) == ["deploy: deploy", "infra: apply", "infra: drift", "plan: plan"]
+    (same,) = {tuple(sorted(each.items())) for each in told.values()}
+    assert {name.removeprefix("TF_VAR_") for name, _ in same} <= set(
+        re.findall(r'^variable "(\w+)"', variables, re.MULTILINE)
+    )
+
+
+def test_the_guide_names_every_variable_and_every_secret() -> None:
+    guide = (ROOT / "docs" / "github.md").read_text()
+    used = {name for path in WORKFLOWS for name in re.findall(r"(?:vars|secrets)\.(\w+)", path.read_text())}
+    assert [name for name in sorted(used) if f"`{name}`" not in guide] == []
+
+
 def test_whoever_takes_a_role_is_bound_to_an_environment(workflow: Workflow) -> None:
     for name, job in workflow.jobs.items():
         if "steps" in job and "id-token" in job["permissions"]:
