@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipway.errors import InputError, Locked, MachineError
+from slipway.release import keys
 from slipway.release.git import Repository
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Room:
     def _failure(self, stage: Stage, folder: Path, seed: int) -> str:
         binaries = Path(sys.executable).parent
         environment = {
-            **os.environ,
+            **keys.withheld(),
             "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
             "PYTHONHASHSEED": str(seed),
             "PYTHONPATH": str(folder / "src"),
