@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from slipway.errors import InputError, Locked, MachineError
 from slipway.release import keys
 from slipway.release.git import Repository
+from slipway.release.redact import without_credentials
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -236,7 +237,7 @@ def opened(repository: Repository, commit: str) -> "Iterator[Room]":
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return without_credentials(" ".join(str(error).split()))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -174,4 +174,4 @@ def _dvc(root: Path) -> "Iterator[Repo]":
             f"another DVC command is at it in {root}", next_command="wait, then the same command again"
         ) from error
     except DvcException as error:
-        raise InputError(f"DVC: {error}", next_command="dvc status") from error
+        raise InputError(f"DVC: {without_credentials(str(error))}", next_command="dvc status") from error

@@ -2,13 +2,18 @@
 
 import re
 
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"]+@")
+# A password may have any character but those that end it.
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/]+@")
+_SIGNATURES = re.compile(
+    r"([?&](?:(?:x-(?:amz|goog)-)?(?:signature|security-token|credential)|sig|(?:access_)?token)=)[^\s&'\"]+",
+    re.IGNORECASE,
+)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def without_credentials(text: str) -> str:
-    """The text with the user and the password of each URL left out: a token may stand in the place of either."""
-    return _CREDENTIALS.sub("", text)
+    """The text without the user and the password of each URL (a token may stand in the place of either) and its signature."""
+    return _SIGNATURES.sub(r"\1...", _CREDENTIALS.sub("", text))
 
 
 def without_controls(text: str) -> str:
