@@ -109,6 +109,28 @@ def test_a_file_with_other_content_is_refused_and_nothing_is_written(
     assert contents(tmp_path / "out") == {name: b"mine"}
 
 
+def test_what_does_not_belong_there_is_refused_as_it_would_be_published(
+    slipway: Slipway, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "own").mkdir(parents=True)
+    (out / "my notes.txt").touch()
+    code, _, errors = slipway("provenance", "v1.0.0", "--out", str(out))
+    assert code == 1
+    assert errors.splitlines() == [
+        f"error: my notes.txt, own in {out}: not what goes with wear@v1.0.0",
+        f"  next: rm -r '{out}/my notes.txt' {out}/own, then the same command again",
+    ]
+    assert sorted(path.name for path in out.iterdir()) == ["my notes.txt", "own"]
+
+
+def test_what_a_killed_command_has_left_by_half_is_no_stranger(slipway: Slipway, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".notes.md.part").write_text("ha")
+    assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
+    assert sorted(contents(tmp_path / "out")) == UNSIGNED
+
+
 def test_the_folder_of_another_release_is_refused(slipway: Slipway, tmp_path: Path) -> None:
     assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
     before = contents(tmp_path / "out")
@@ -135,16 +157,43 @@ def test_a_signature_that_is_not_this_key_s_is_refused(
 
 
 @pytest.mark.parametrize("damaged", ["model.sig", "signer.pub.pem"])
-def test_a_signature_without_its_key_or_with_other_bytes_is_refused(
+def test_a_signature_or_a_key_of_other_bytes_is_refused(
     slipway: Slipway, tmp_path: Path, keys: Keys, damaged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY, keys("ecdsa"))
     assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
-    file = tmp_path / "out" / damaged
-    file.write_bytes(b"other")
+    (tmp_path / "out" / damaged).write_bytes(b"other")
     assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 1
-    file.unlink()
-    assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 1
+
+
+@pytest.mark.parametrize("lost", ["model.sig", "signer.pub.pem"])
+def test_a_signature_of_this_key_s_that_was_left_by_half_is_completed(
+    slipway: Slipway, tmp_path: Path, keys: Keys, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a command leaves it that is killed between the two files."""
+    monkeypatch.setenv(KEY, keys("ecdsa"))
+    assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / lost).unlink()
+    assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
+    after = contents(tmp_path / "out")
+    assert sorted(after) == SIGNED
+    assert {name for name in SIGNED if after[name] != before[name]} <= {"model.sig"} & {lost}
+
+
+@pytest.mark.parametrize("lone", ["model.sig", "signer.pub.pem"])
+def test_half_a_signature_of_another_key_s_is_refused(
+    slipway: Slipway, tmp_path: Path, keys: Keys, lone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, keys("another"))
+    assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
+    for name in {"model.sig", "signer.pub.pem"} - {lone}:
+        (tmp_path / "out" / name).unlink()
+    before = contents(tmp_path / "out")
+    monkeypatch.setenv(KEY, keys("ecdsa"))
+    code, _, errors = slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out"))
+    assert (code, errors.splitlines()[0].partition(" in ")[0]) == (1, f"error: {lone}")
+    assert contents(tmp_path / "out") == before
 
 
 def test_a_release_that_does_not_exist_is_refused_with_those_that_do(slipway: Slipway) -> None:

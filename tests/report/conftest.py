@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from tests.local.workplace import REPOSITORY, Workplace, clone, overlay
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def desk(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """`base` is released as v1.0.0 and wanted in production; `better`, `ill`, `resplit` and `narrow` are branches of it."""
+    """`base` is released as v1.0.0 and wanted in production; the others are branches of it."""
     folder = tmp_path_factory.mktemp("desk")
     seed = folder / "seed"
     clone(REPOSITORY, seed, None)
@@ -28,6 +29,7 @@ def desk(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         "ill": lambda: made.set("train.decision_threshold", "0.02"),
         "resplit": lambda: made.set("split.validation", "0.21"),
         "narrow": lambda: made.set("contract.columns.mean_area", "{type: number, minimum: 0, maximum: 5000}"),
+        "shifted": lambda: _shift(made, "mean_texture", 5),
     }
     made.git("checkout", "--quiet", "-b", "base")
     made.run("dvc", "repro", "--quiet")
@@ -43,3 +45,14 @@ def desk(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         made.run("dvc", "repro", "--quiet")
         made.git("commit", "--quiet", "--all", "--message", name)
     return made
+
+
+def _shift(made: Workplace, column: str, by: float) -> None:
+    """Let the data come from a file in which a column has moved."""
+    cases = pd.read_parquet(made.root / "data" / "cases.parquet")
+    cases.assign(**{column: cases[column] + by}).to_csv(made.root / "data" / "newer.csv", index=False)
+    pipeline = made.root / "dvc.yaml"
+    text = pipeline.read_text().replace("sklearn:breast_cancer", "data/newer.csv")
+    ours = "      - src/slipway/pipeline/ingest.py\n"
+    pipeline.write_text(text.replace(ours, f"      - data/newer.csv\n{ours}"))
+    made.git("add", "data/newer.csv")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,3 +94,14 @@ def test_a_column_that_one_side_lacks_is_left_out() -> None:
 def test_columns_of_nothing_but_nulls_are_compared_by_their_nulls() -> None:
     (found,) = moved(frame(1), frame(2).assign(age=np.nan), CONTRACT)
     assert (found.column, found.distance) == ("age is null", 1.0)
+
+
+@pytest.mark.parametrize("column", ["age", "ward"])
+def test_a_column_of_another_type_is_compared_by_its_nulls_only(column: str) -> None:
+    """Its values are of two worlds, and that callers break, the contract says."""
+    other: Any = ["low", "high"] if column == "age" else [1.0, 2.0]
+    before = frame(1).assign(**{column: other * (ROWS // 2)})
+    assert moved(before, frame(2), CONTRACT) == []
+    before.loc[:99, column] = None
+    (found,) = moved(before, frame(2), CONTRACT)
+    assert found == (f"{column} is null", "25.0%", "0.0%", 0.25)

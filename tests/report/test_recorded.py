@@ -9,7 +9,7 @@ import pytest
 from tests.report.test_sides import COLUMNS, FRAME, side
 
 from slipway.errors import InputError
-from slipway.report import comparison
+from slipway.report import build, comparison
 from slipway.report.recorded import Request, read
 
 if TYPE_CHECKING:
@@ -106,3 +106,17 @@ def test_without_any_that_the_old_one_answers_nothing_is_said(side: Any, request
 
 def test_other_labels_are_not_compared(side: Any) -> None:
     assert comparison.compare(side("old"), side("new", positive="sick"), FRAME, asked(10)).recorded is None
+
+
+def test_where_none_could_be_asked_that_is_a_reason_to_look(side: Any) -> None:
+    requests = asked(99)
+    found = comparison.compare(side("old"), side("new"), FRAME, requests)
+    (reason,) = build._unasked(requests, [found])
+    assert reason.startswith("none of 1 recorded requests could be asked of old and of HEAD: ")
+    assert build._unasked(requests, []) == ["recorded requests cannot be asked: there is no older model"]
+
+
+def test_where_none_were_given_or_some_were_asked_nothing_is_lost(side: Any) -> None:
+    for requests in ([], asked(10)):
+        found = comparison.compare(side("old"), side("new"), FRAME, requests)
+        assert build._unasked(requests, [found]) == []

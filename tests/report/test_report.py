@@ -230,6 +230,23 @@ def test_another_split_is_not_compared_as_the_older_model_may_know_the_rows(repo
     assert told.metric("recall")["interval"] is None
 
 
+def test_data_that_have_moved_are_a_reason_to_look_and_named_with_the_column(report: Any) -> None:
+    told = report("shifted", "--base", "base")
+    assert told.found["verdict"] == "look"
+    (moved,) = told.only["moved"]
+    assert moved["column"] == "mean_texture"
+    before, now = (float(moved[side].removeprefix("median ")) for side in ("before", "now"))
+    assert now - before == pytest.approx(5, abs=1)
+    assert 0.1 <= moved["distance"] <= 1
+    words = f"mean_texture, {moved['before']} -> {moved['now']}"
+    (reason,) = [
+        each for each in told.found["reasons"] if each.startswith("the data have moved since base (")
+    ]
+    assert reason.endswith(f": {words}")
+    row = f"| mean_texture | {moved['before']} | {moved['now']} | {moved['distance']:.2f} |"
+    assert row in told.markdown.splitlines()
+
+
 def test_a_base_whose_parameters_are_of_another_version_is_compared_by_its_bundle(
     report: Any, desk: Workplace
 ) -> None:
@@ -241,6 +258,49 @@ def test_a_base_whose_parameters_are_of_another_version_is_compared_by_its_bundl
     assert told.found["verdict"] == "look"
     assert told.only["interface"] == [{"what": "column mean_area: maximum 5000, was 10000", "breaks": True}]
     assert told.only["parameters"] is None
+
+
+@pytest.fixture
+def requests(desk: Workplace) -> Path:
+    """Two requests that DVC keeps: on the branch `asked` stands the pointer, and the file itself is not here."""
+    file = desk.root / "data" / "requests.jsonl"
+    desk.git("checkout", "--quiet", "--force", "-B", "asked", "better")
+    row = json.loads((desk.root / "docs" / "case.json").read_text())
+    file.write_text("".join(json.dumps({"request": id_, "inputs": [row]}) + "\n" for id_ in ("one", "two")))
+    desk.run("dvc", "add", "--quiet", str(file))
+    desk.git("add", "data")
+    desk.git("commit", "--quiet", "--message", "Keep requests")
+    file.unlink()
+    return file
+
+
+def test_requests_that_dvc_keeps_are_asked_by_their_pointer(report: Any, requests: Path) -> None:
+    told = report("asked", "--base", "base", "--requests", "data/requests.jsonl")
+    assert not requests.exists()
+    assert told.found["notes"] == []
+    assert (told.only["recorded"]["rows"], told.only["recorded"]["refused"]) == (2, 0)
+    assert told.found["verdict"] == "fine"
+
+
+def test_requests_whose_object_is_lost_are_a_reason_to_look(
+    report: Any, requests: Path, desk: Workplace
+) -> None:
+    md5 = requests.with_name("requests.jsonl.dvc").read_text().split("md5: ")[1].split()[0]
+    (desk.root.parent / "cache" / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    told = report("asked", "--base", "base", "--requests", "data/requests.jsonl")
+    assert told.found["verdict"] == "look"
+    (reason,) = told.found["reasons"]
+    assert reason.startswith("recorded requests cannot be asked: ")
+    assert f"requests.jsonl (md5 {md5}) is neither in DVC's cache nor in its remote" in reason
+    assert told.only["decisions"], "the rest is told"
+
+
+def test_requests_of_nobody_but_slipway_are_a_reason_to_look(report: Any, tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_text(json.dumps({"request": "slipway-golden-1", "inputs": [{}]}))
+    told = report("better", "--base", "base", "--requests", str(file))
+    assert told.found["verdict"] == "look"
+    assert told.found["reasons"] == ["recorded requests cannot be asked: all of them are Slipway's own"]
 
 
 def test_a_desired_state_that_cannot_be_told_does_not_look_as_if_there_were_none(

@@ -200,3 +200,9 @@ def test_words_of_others_are_words_and_no_markup() -> None:
     assert "<a " not in page
     assert page.count("<h2") == 1
     assert "## Fine |" not in markdown.write(found._replace(title="HEAD"))
+
+
+def test_the_page_shows_no_picture_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "write", lambda _: "![x](http://evil.example/x.png)")
+    found = Report("HEAD", "c", Verdict.FINE, [], {}, None, [], [], None, [])
+    assert "<img" not in html.write(found)

@@ -23,7 +23,7 @@ from tests.unit.machine import (
 )
 from tests.unit.workshop import NOW, Workshop, hermetic, workshop
 
-from slipway.cli import app
+from slipway.cli import app, output
 from slipway.errors import Corrupt, InputError, Locked, MachineError, Refused, RolledBack, SlipwayError
 from slipway.fleet import rollout
 from slipway.release import quarantine
@@ -51,6 +51,7 @@ VERBS = [
     "plan",
     "status",
     "history",
+    "requests",
     "release",
     "verify",
     "report",
@@ -353,3 +354,14 @@ def test_doctor_ends_with_1_where_something_is_missing(slipway: Slipway, terrafo
     assert [cell.strip() for cell in rows[0] if cell] == ["tool", "found", "what to do"]
     (make,) = [row for row in rows if row[0].strip() == "make"]
     assert [cell.strip() for cell in make if cell.strip()] == ["make", "MISSING", "install make"]
+
+
+def test_a_terminal_obeys_nothing_that_others_have_written(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2Jby\x9b31m \x1b]0;title\x07Mallory"
+    output.say(evil)
+    output.complain(evil)
+    output.print_rows({"by": evil})
+    output.print_table(["by", "why"], [[evil, "x"]])
+    out, errors = capsys.readouterr()
+    assert {character for character in out + errors if not character.isprintable()} == {"\n"}
+    assert (out + errors).count("[2Jby31m ]0;titleMallory") == 4

@@ -192,6 +192,16 @@ class Workshop:
         self.git("commit", "--quiet", "--message", "Change something")
         return self.git("rev-parse", "HEAD")
 
+    def add_data(self, path: str) -> None:
+        """`dvc add` a file, and commit."""
+        from dvc.repo import Repo  # noqa: PLC0415 - as above
+
+        self.write({path: f"{path}\n"})
+        with chdir(self.root), warnings.catch_warnings(action="ignore"), Repo() as repo:
+            repo.add([path])
+            repo.push()
+        self.commit()
+
     def train(self, **sources: str) -> str:
         """Change sources, by name without ending; reproduce, push and commit; the commit's sha."""
         self.write({f"source/{name}.txt": f"{text}\n" for name, text in sources.items()})

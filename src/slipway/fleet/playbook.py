@@ -1,7 +1,6 @@
 """Runs Ansible playbooks, and turns their events into steps and failures that a person can read."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipway.errors import SlipwayError
 from slipway.fleet.environment import Environment
+from slipway.release import keys
 
 if TYPE_CHECKING:
     from tempfile import _TemporaryFileWrapper
@@ -208,7 +208,7 @@ def _event(line: str) -> dict[str, Any]:
 
 def settings(environment: Environment) -> dict[str, str]:
     return {
-        **os.environ,
+        **keys.withheld(),
         "ANSIBLE_CONFIG": str(environment.repository.root / "ansible" / "ansible.cfg"),
         "ANSIBLE_HOME": str(environment.folder / "ansible"),
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl",

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 
+from slipway.release.redact import without_controls
+
 
 class Progress:
     """Lines on a terminal, with a spinner on what is under way; plain lines where there is no terminal."""
@@ -28,7 +30,7 @@ class Progress:
             self.end()
         if not self._open:
             self._open = (area, step, time.monotonic())
-        self._status.update(escape(f"{area:<10} {doing or step}"))
+        self._status.update(escape(without_controls(f"{area:<10} {doing or step}")))
 
     def end(self, result: str = "") -> None:
         """What was under way has ended."""
@@ -38,8 +40,9 @@ class Progress:
             self.say(area, step, f"{time.monotonic() - started:5.1f} s  {result}".rstrip())
 
     def say(self, area: str, step: str, result: str) -> None:
+        step, result = (escape(without_controls(words)) for words in (step, result))
         self._console.print(
-            f"[bold]{escape(area):<10}[/] {escape(step):<34} {escape(result)}",
+            f"[bold]{escape(area):<10}[/] {step:<34} {result}",
             highlight=False,
             soft_wrap=True,
         )

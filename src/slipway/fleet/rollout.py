@@ -115,11 +115,8 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
         reason = own_fault(error, min(opened.reports, default="")) if wanted.action == "deploy" else ""
         if reason:
             _quarantine(context, wanted.name, reason)
-        # Git must say what serves, where that is a release.
         if change.old and not isinstance(error, UnfinishedError):
-            served = Wanted(change.old, None, "abort").name
-            if served:
-                _declare(opened, served, "abort")
+            _abort(opened, Wanted(change.old, None, "abort"))
         raise
     if stated.untold:
         raise _untold(context, wanted.name, stated)
@@ -133,6 +130,16 @@ def _untold(context: Context, name: ReleaseName, stated: _Declared) -> MachineEr
         f"{environment} serves {name.label} again, but the origin was not told: {stated.untold}",
         next_command=f"git push origin '{stated.tag}'; from another clone: slipway rollback {environment} {name.label}",
     )
+
+
+def _abort(opened: Session, served: Wanted) -> None:
+    """Have git say what serves, where that is a release; that git cannot be told must not hide how the new one failed."""
+    if served.name is None:
+        return
+    try:
+        _declare(opened, served.name, served.action)
+    except SlipwayError as error:
+        opened.context.progress.say("desired", served.name.label, f"not written down: {error}")
 
 
 def _warn_of_alarms(context: Context) -> None:

@@ -18,6 +18,7 @@ from python_terraform import Terraform as PythonTerraform
 from slipway.errors import InputError, Locked, MachineError
 from slipway.fleet import state_lock
 from slipway.fleet.environment import Environment, Fleet, fleet_of
+from slipway.release import keys
 
 OLDEST = (1, 10)
 _CHANGES = 2
@@ -46,7 +47,7 @@ class _Terraform(PythonTerraform):  # type: ignore[misc]
         argv = self.generate_cmd_string(cmd, *args, **kwargs)
         environment = {
             # A workspace or arguments of the caller's own would lead to another state.
-            **{key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)},
+            **{key: value for key, value in keys.withheld().items() if not key.startswith(_FOREIGN)},
             "TF_DATA_DIR": str(self._data),
             "TF_IN_AUTOMATION": "1",
             "CHECKPOINT_DISABLE": "1",

@@ -1,5 +1,6 @@
 """Writes what goes with a release into a folder: all of it, or nothing."""
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -54,8 +55,12 @@ def write(repository: Repository, name: ReleaseName, folder: Path) -> Written:
 
 
 def _refuse_others(folder: Path, contents: dict[str, bytes], found: Release) -> None:
-    """Nothing that somebody has put there is overwritten, or passed off as ours."""
-    others = [
+    """Nothing that somebody has put there is overwritten, or passed off as ours: all that is there may be published."""
+    known = {*contents, BUNDLE, SIGNATURE, PUBLIC_KEY}
+    halves = {_part(folder / name).name for name in known}
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in there if name not in known | halves]
+    others += [
         name
         for name, content in contents.items()
         if (folder / name).exists() and (folder / name).read_bytes() != content
@@ -68,25 +73,29 @@ def _refuse_others(folder: Path, contents: dict[str, bytes], found: Release) -> 
 
 
 def _signature(folder: Path, found: Release, signer: Signer | None) -> dict[str, bytes]:
-    """The signature that is there, where it is this signer's, since each signature is another one; else a new one."""
+    """The signature that is there, where it is this signer's, since each signature is another one; else a new one.
+
+    A command that is killed between the two files leaves one of them.
+    """
     there = [name for name in (SIGNATURE, PUBLIC_KEY) if (folder / name).exists()]
     if signer is None:
         if there:
             raise _other(folder, there, f"whose signature it is cannot be told: {KEY} holds no key")
         return {}
-    if not there:
+    is_ours = PUBLIC_KEY not in there or (folder / PUBLIC_KEY).read_bytes() == signer.public_key
+    if is_ours and SIGNATURE not in there:
         return {SIGNATURE: signer.sign(found.bundle.folder), PUBLIC_KEY: signer.public_key}
     made = Signed((folder / SIGNATURE).read_bytes() if SIGNATURE in there else b"", signer.public_key)
-    is_ours = (folder / PUBLIC_KEY).exists() and (folder / PUBLIC_KEY).read_bytes() == signer.public_key
     if not (is_ours and signature.verify(found.bundle.folder, made)):
         raise _other(folder, there, f"not by the key in {KEY}")
     return {SIGNATURE: made.signature, PUBLIC_KEY: made.public_key}
 
 
 def _other(folder: Path, names: list[str], why: str) -> InputError:
+    paths = [folder / name for name in names]
+    remove = shlex.join(["rm", *(["-r"] if any(path.is_dir() for path in paths) else []), *map(str, paths)])
     return InputError(
-        f"{', '.join(names)} in {folder}: {why}",
-        next_command=f"rm {' '.join(str(folder / name) for name in names)}, then the same command again",
+        f"{', '.join(names)} in {folder}: {why}", next_command=f"{remove}, then the same command again"
     )
 
 
@@ -94,9 +103,14 @@ def _put(file: Path, content: bytes | Path) -> None:
     """Give a file its content in one step, where it is not there."""
     if file.exists():
         return
-    part = file.with_name(f".{file.name}.part")
+    part = _part(file)
     if isinstance(content, bytes):
         part.write_bytes(content)
     else:
         shutil.copyfile(content, part)
     part.replace(file)
+
+
+def _part(file: Path) -> Path:
+    """What a file is called until it is whole."""
+    return file.with_name(f".{file.name}.part")

@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipway.errors import InputError, Locked, MachineError
+from slipway.release import keys
 from slipway.release.git import Repository
+from slipway.release.redact import without_credentials
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -113,7 +115,7 @@ class Room:
     def _failure(self, stage: Stage, folder: Path, seed: int) -> str:
         binaries = Path(sys.executable).parent
         environment = {
-            **os.environ,
+            **keys.withheld(),
             "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
             "PYTHONHASHSEED": str(seed),
             "PYTHONPATH": str(folder / "src"),
@@ -235,7 +237,7 @@ def opened(repository: Repository, commit: str) -> "Iterator[Room]":
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return without_credentials(" ".join(str(error).split()))
 
 
 def _copy(source: Path, target: Path) -> None:

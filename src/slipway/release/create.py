@@ -172,6 +172,12 @@ def _refuse_failed_gate(found: Pins, settings: Params) -> None:
 
 def _refuse_stale_lock(repository: Repository) -> None:
     if changed := objects.changed_stages(repository.root):
+        paths = {path for each in changed.values() for path in each}
+        if paths <= objects.not_here(repository.root):
+            raise Refused(
+                f"whether dvc.lock is stale cannot be told: {', '.join(sorted(paths))} is not here",
+                next_command="dvc pull",
+            )
         lines = [f"  {stage}: {', '.join(paths)}" for stage, paths in changed.items()]
         raise Refused(
             "\n".join(["dvc.lock is stale; these stages have changed:", *lines]), next_command="dvc repro"

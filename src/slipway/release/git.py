@@ -1,6 +1,5 @@
 """The git repository, by the commands that a person would type."""
 
-import os
 import re
 import subprocess
 import time
@@ -267,7 +266,7 @@ class Repository:
 
 def _inherited() -> dict[str, str]:
     """The environment without what would lead to another repository than the one around the folder."""
-    return {key: value for key, value in os.environ.items() if key not in _FOREIGN | {keys.KEY}}
+    return {name: value for name, value in keys.withheld().items() if name not in _FOREIGN}
 
 
 def _run(

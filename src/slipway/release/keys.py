@@ -10,6 +10,11 @@ KEY = "SLIPWAY_SIGNING_KEY"
 """The variable that holds a private key, in OpenSSH's format and without a passphrase."""
 
 
+def withheld() -> dict[str, str]:
+    """The environment for programs that sign nothing: without the key, which they, and whatever they run, might tell."""
+    return {name: value for name, value in os.environ.items() if name != KEY}
+
+
 @contextmanager
 def given() -> Iterator[list[str]]:
     """Options of git that sign by the key in the environment, for as long as they are needed; none where it has none."""

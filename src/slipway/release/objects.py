@@ -117,10 +117,22 @@ def stored(root: Path, pin: Pin) -> Stored | None:
 
 
 def changed_stages(root: Path) -> dict[str, list[str]]:
-    """Stages whose outputs are not what `dvc.lock` says, or whose inputs have changed since, with the paths."""
+    """Stages whose outputs are not what `dvc.lock` says, or whose inputs have changed since, with the paths.
+
+    Data that `dvc add` keeps count where a stage uses them; others may well be elsewhere.
+    """
     with _dvc(root) as repo:
+        status = {stage: what for stage, what in repo.status().items() if not stage.endswith(".dvc")}
         # DVC names a stage as seen from the working directory: `../dvc.yaml:train`.
-        return {stage.rpartition(":")[2]: sorted(_paths(changes)) for stage, changes in repo.status().items()}
+        return {stage.rpartition(":")[2]: sorted(_paths(changes)) for stage, changes in status.items()}
+
+
+def not_here(root: Path) -> set[str]:
+    """Paths that DVC keeps and that are not in the work tree, as `changed_stages` names them."""
+    with _dvc(root) as repo:
+        return {
+            str(out) for stage in repo.index.stages for out in stage.outs if out.use_cache and not out.exists
+        }
 
 
 def _paths(changes: Iterable[object]) -> set[str]:
@@ -162,4 +174,4 @@ def _dvc(root: Path) -> "Iterator[Repo]":
             f"another DVC command is at it in {root}", next_command="wait, then the same command again"
         ) from error
     except DvcException as error:
-        raise InputError(f"DVC: {error}", next_command="dvc status") from error
+        raise InputError(f"DVC: {without_credentials(str(error))}", next_command="dvc status") from error

@@ -118,6 +118,7 @@ def build(
             compare(old, new, rows, asked)._replace(moved=_moved(repository, old, new, notes))
             for old in known.sides
         ]
+        known.lost.extend(_unasked(asked, comparisons))
         verdict, reasons = _judge(new, comparisons, [*known.lost, *_losses(infrastructure)])
         version = None if verdict is Verdict.STOP else _told(notes, lambda: _version(repository, model, new))
         rollout = (
@@ -173,12 +174,27 @@ def _olds(
 
 def _requests(repository: Repository, files: Sequence[Path], known: _Known) -> list[Request]:
     try:
-        return recorded.read(repository.root, files)
+        found = recorded.read(repository.root, files)
     except InputError:
         raise
     except SlipwayError as error:
         known.lost.append(f"recorded requests cannot be asked: {error.args[0]}")
         return []
+    if files and not found:
+        known.lost.append("recorded requests cannot be asked: all of them are Slipway's own")
+    return found
+
+
+def _unasked(requests: Sequence[Request], comparisons: Sequence[Comparison]) -> list[str]:
+    """Where recorded requests tell nothing: that must not look as if no decision had changed."""
+    if requests and not comparisons:
+        return ["recorded requests cannot be asked: there is no older model"]
+    return [
+        f"none of {len(requests)} recorded requests could be asked of {each.old} and of HEAD: one of them has no model "
+        "here, their labels differ, or the older one accepts none"
+        for each in comparisons
+        if requests and each.recorded is None
+    ]
 
 
 def _told(notes: list[str], tell: Callable[[], T], what: str = "") -> T | None:

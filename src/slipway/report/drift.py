@@ -36,7 +36,8 @@ def moved(before: pd.DataFrame, now: pd.DataFrame, contract: Contract) -> list[M
     Args:
         before: Rows of the older data, with the columns of its contract and its target.
         now: Rows of the newer data.
-        contract: Of the newer data; columns that the older data do not have are left out.
+        contract: Of the newer data; columns that the older data do not have are left out, and of those that have another
+            type there, only nulls are compared.
     """
     tested = [
         test
@@ -52,7 +53,7 @@ def _tests(name: str, before: pd.Series, now: pd.Series, *, is_number: bool) -> 
     """The tests of a column, each with its p-value."""
     found = [_shares(f"{name} is null", before.isna(), now.isna())]
     before, now = before.dropna(), now.dropna()
-    if len(before) and len(now):
+    if len(before) and len(now) and pd.api.types.is_numeric_dtype(before) == is_number:
         found.append(_numbers(name, before, now) if is_number else _shares(name, before, now))
     return [each for each in found if each]
 

@@ -23,7 +23,7 @@ _PLOT = _WIDTH - _LEFT - 20
 
 def write(found: Report) -> str:
     """The whole page."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.write(found))
+    body = _MARKDOWN.render(markdown.write(found))
     pictures = "".join(_picture(each) for each in found.comparisons)
     title = escape(f"Slipway: {found.title}")
     return (

@@ -11,6 +11,7 @@ from tests.unit.machine import Program
 from slipway.fleet import playbook
 from slipway.fleet.environment import Environment
 from slipway.fleet.playbook import Step, TaskFailed
+from slipway.release.keys import KEY
 
 TASKS = "/repo/ansible/roles/model_server/tasks"
 
@@ -249,8 +250,9 @@ def test_a_playbook_holds_the_lock_as_long_as_it_runs(
 
 
 def test_a_playbook_runs_with_the_repositorys_settings_and_no_other_folder(
-    environment: Environment, ansible: Program, tmp_path: Path
+    environment: Environment, ansible: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(KEY, "of nobody else's business")
     seen = tmp_path / "seen"
     ansible.does(f"json.dump(dict(os.environ), open({str(seen)!r}, 'w'))")
     run(environment)
@@ -258,6 +260,7 @@ def test_a_playbook_runs_with_the_repositorys_settings_and_no_other_folder(
     assert variables["ANSIBLE_CONFIG"] == f"{environment.repository.root}/ansible/ansible.cfg"
     assert variables["ANSIBLE_HOME"] == f"{environment.folder}/ansible"
     assert variables["ANSIBLE_STDOUT_CALLBACK"] == "ansible.posix.jsonl"
+    assert KEY not in variables
 
 
 def test_an_interrupt_waits_until_the_playbook_has_ended(

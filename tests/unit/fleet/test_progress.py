@@ -64,3 +64,10 @@ def test_a_long_line_is_not_cut(shown: tuple[Progress, Lines]) -> None:
     progress.say("prove", "acceptance rows, live", "x" * 300)
     (line,) = lines()
     assert line.endswith("x" * 300)
+
+
+def test_a_terminal_obeys_nothing_that_others_have_written(shown: tuple[Progress, Lines]) -> None:
+    progress, lines = shown
+    progress.say("desired", "wear\x1b[2J", "by \x9b31mAda\x1b]0;title\x07")
+    (line,) = lines()
+    assert line.split() == ["desired", "wear[2J", "by", "31mAda]0;title"]

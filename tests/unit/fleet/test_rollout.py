@@ -1,11 +1,13 @@
 """What is decided, declared and refused; that hosts do as they are told is shown in tests/local."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.fleet.rollouts import declared, fails, on_host, ready, refusal, told
+from rich.console import Console
+from tests.unit.fleet.rollouts import FAILS, declared, fails, on_host, ready, refusal, told
 from tests.unit.machine import PYTHON, Host, Program, Server, Terraform, as_pinned
 from tests.unit.workshop import Workshop
 
@@ -15,6 +17,7 @@ from slipway.fleet import acceptance, lock, rollout
 from slipway.fleet.acceptance import Result
 from slipway.fleet.context import Context
 from slipway.fleet.environment import Environment
+from slipway.fleet.progress import Progress
 
 __all__ = ["fails", "ready"]
 
@@ -205,6 +208,26 @@ def test_a_rollout_that_fails_leaves_git_with_what_serves(
         "  next: slipway status local"
     )
     assert declared(workshop) == ["deploy v1.0.0", "deploy v1.1.0", "abort v1.0.0"]
+
+
+def test_that_git_cannot_be_told_of_what_serves_does_not_hide_how_a_rollout_failed(
+    ready: Context, workshop: Workshop, host: Host, server: Server, ansible: Program
+) -> None:
+    workshop.releases(2)
+    (old,) = on_host(host, workshop, "v1.0.0")
+    server.answers({"/metadata": old.model_dump()})
+    lose = ["git", "-C", str(workshop.root), "tag", "--delete", "wear@v1.0.0"]
+    ansible.does(
+        f"import subprocess; subprocess.run({lose!r}, stdout=subprocess.DEVNULL, check=True)\n"
+        f"print({json.dumps(FAILS)!r}); sys.exit(2)"
+    )
+    printed = io.StringIO()
+    context = ready._replace(progress=Progress(Console(file=printed, width=200)))
+    error = refusal(lambda: rollout.deploy(context, "v1.1.0"))
+    assert isinstance(error, RolledBack)
+    assert str(error).startswith("v1.1.0 was not rolled out; v1.0.0 is still serving\n")
+    assert "not written down: git has no release wear@v1.0.0" in printed.getvalue()
+    assert workshop.tags == ["wear#local#1", "wear#local#2", "wear@v1.1.0"]
 
 
 def test_a_candidate_that_fails_leaves_no_word_in_git(

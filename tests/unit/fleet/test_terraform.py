@@ -11,6 +11,7 @@ from slipway.errors import InputError, Locked, MachineError
 from slipway.fleet import terraform as adapter
 from slipway.fleet.environment import Environment
 from slipway.fleet.terraform import Binary
+from slipway.release.keys import KEY
 
 URL = "http://127.0.0.1:8080"
 
@@ -131,8 +132,9 @@ def test_only_local_is_told_where_its_home_is(
 
 
 def test_terraform_runs_in_its_root_and_keeps_its_data_in_the_environments_folder(
-    environment: Environment, terraform: Terraform, root: adapter.Terraform
+    environment: Environment, terraform: Terraform, root: adapter.Terraform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(KEY, "of nobody else's business")
     environment.prepare()
     seen = environment.folder / "seen"
     terraform.does(f"json.dump([os.getcwd(), dict(os.environ)], open({str(seen)!r}, 'w'))")
@@ -142,6 +144,7 @@ def test_terraform_runs_in_its_root_and_keeps_its_data_in_the_environments_folde
     assert variables["TF_DATA_DIR"] == f"{environment.folder}/terraform/data"
     assert (variables["TF_IN_AUTOMATION"], variables["CHECKPOINT_DISABLE"]) == ("1", "1")
     assert variables["PATH"] == os.environ["PATH"]
+    assert KEY not in variables
 
 
 def test_an_interrupt_at_the_terminal_does_not_reach_terraform(

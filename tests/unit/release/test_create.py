@@ -192,6 +192,24 @@ def test_a_lock_that_is_stale_by_an_output_is_not_released(workshop: Workshop) -
     assert_stale(workshop.refusal(), "runtime: artifacts/runtime.tar")
 
 
+def test_data_of_the_pipeline_that_is_not_here_is_no_stale_lock(workshop: Workshop) -> None:
+    (workshop.root / "artifacts/runtime.tar").unlink()
+    error = workshop.refusal()
+    assert error.exit_code == 3
+    assert str(error) == (
+        "whether dvc.lock is stale cannot be told: artifacts/runtime.tar is not here\n  next: dvc pull"
+    )
+    workshop.write({"source/serving.txt": "serving 2\n"})
+    workshop.commit()
+    assert_stale(workshop.refusal(), "runtime: artifacts/runtime.tar, source/serving.txt")
+
+
+def test_data_that_no_stage_uses_need_not_be_here(workshop: Workshop) -> None:
+    workshop.add_data("data/requests.jsonl")
+    (workshop.root / "data/requests.jsonl").unlink()
+    assert workshop.release().label == "v1.0.0"
+
+
 def assert_stale(error: Exception, stage: str) -> None:
     assert isinstance(error, Refused)
     assert error.exit_code == 3

@@ -149,6 +149,23 @@ def test_a_deleted_output_makes_its_stage_stale(workshop: Workshop) -> None:
     assert objects.changed_stages(workshop.root) == {"runtime": ["artifacts/runtime.tar"]}
 
 
+def test_data_that_no_stage_uses_makes_nothing_stale(workshop: Workshop) -> None:
+    workshop.add_data("data/requests.jsonl")
+    assert objects.changed_stages(workshop.root) == {}
+    (workshop.root / "data/requests.jsonl").unlink()
+    assert objects.changed_stages(workshop.root) == {}
+
+
+def test_data_that_a_stage_uses_makes_it_stale_where_it_has_changed(workshop: Workshop) -> None:
+    workshop.git("rm", "--quiet", "--cached", "source/rows.txt")
+    workshop.add_data("source/rows.txt")
+    workshop.spoil(workshop.root / "source/rows.txt")
+    assert objects.changed_stages(workshop.root) == {"split": ["source/rows.txt"]}
+    assert objects.not_here(workshop.root) == set()
+    (workshop.root / "source/rows.txt").unlink()
+    assert objects.not_here(workshop.root) == {"source/rows.txt"}
+
+
 def test_a_changed_command_makes_its_stage_stale(workshop: Workshop) -> None:
     text = (workshop.root / "dvc.yaml").read_text()
     workshop.write({"dvc.yaml": text.replace("make.py runtime", "make.py  runtime")})

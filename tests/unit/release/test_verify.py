@@ -12,6 +12,7 @@ from tests.unit.workshop import Workshop
 
 from slipway.errors import InputError, MachineError
 from slipway.release import verify
+from slipway.release.keys import KEY
 from slipway.release.verify import Finding, Verdict, Verification
 
 STAGES = ["split", "evaluate", "package", "runtime"]
@@ -73,6 +74,16 @@ def test_an_earlier_commit_can_be_verified(workshop: Workshop) -> None:
     workshop.train(model="model 2")
     found = verified(workshop, "HEAD~1")
     assert (found.commit, found.verdict) == (before, Verdict.IDENTICAL)
+
+
+def test_the_key_that_signs_tags_is_withheld_from_the_commands_of_a_commit(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = (workshop.root / "make.py").read_text()
+    workshop.write({"make.py": f"import os\nassert {KEY!r} not in os.environ\n{make}"})
+    workshop.train()
+    monkeypatch.setenv(KEY, "of nobody else's business")
+    assert verified(workshop).verdict is Verdict.IDENTICAL
 
 
 def test_a_source_that_has_changed_since_makes_the_lock_stale(workshop: Workshop) -> None:
