@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +15,12 @@ from slipway.release.redact import without_credentials
 
 _FIELDS = (
     "%(refname:lstrip=2)%00%(tag)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00"
-    "%(contents:subject)%0a%0a%(contents:body)%01"
+    "%(contents:subject)%0a%0a%(contents:body)%00"
 )
+_FIELD_COUNT = 6
 _SHA_LENGTH = 40
+_LAST_DATE = datetime(9999, 12, 30, tzinfo=UTC)
+"""A day before the last that Python knows, wherever one is: somebody may date a tag as late as they like."""
 ORIGIN = "origin"
 _PUSHES, _PAUSE_SECONDS = 5, 0.3
 _MEANWHILE = ("atomic transaction failed", "cannot lock ref", "failed to update ref")
@@ -66,10 +69,13 @@ class Repository:
 
         Raises:
             InputError: There is none, or it is none of Slipway's.
+            GitError: Git does not tell, as of a repository of somebody else.
         """
         try:
             top = _run(["rev-parse", "--show-toplevel"], Path())
-        except GitError:
+        except GitError as error:
+            if "not a git repository" not in str(error):
+                raise
             raise InputError("this is not a git repository", next_command="git clone ...") from None
         root = Path(top.strip())
         for needed in ("params.yaml", "dvc.yaml"):
@@ -82,10 +88,13 @@ class Repository:
 
         Raises:
             InputError: There is no commit yet.
+            GitError: Git does not tell.
         """
         try:
             return self._git("rev-parse", "--verify", "HEAD").strip()
-        except GitError:
+        except GitError as error:
+            if "Needed a single revision" not in str(error):
+                raise
             raise InputError("there is no commit yet", next_command="git commit") from None
 
     def files(self) -> list[str]:
@@ -104,22 +113,20 @@ class Repository:
         return [entry[3:] for entry in status.split("\0") if entry]
 
     def tags(self, pattern: str) -> list[Tag]:
-        """Annotated tags whose names match a glob."""
+        """Annotated tags whose names match a glob; one whose date cannot be read is none."""
         listed = self._git("for-each-ref", f"--format={_FIELDS}", f"refs/tags/{pattern}")
+        # A message may hold any character but this one.
+        fields = listed.split("\0")[:-1]
+        records = (fields[start : start + _FIELD_COUNT] for start in range(0, len(fields), _FIELD_COUNT))
         return [
-            Tag(
-                name,
-                written_as,
-                commit[:_SHA_LENGTH],
-                datetime.fromtimestamp(int(at)).astimezone(),
-                by,
-                message.strip(),
-            )
-            for name, written_as, commit, at, by, message in (
-                record.strip("\n").split("\0") for record in listed.split("\1") if record.strip()
-            )
-            if at
+            Tag(name.lstrip("\n"), written_as, commit[:_SHA_LENGTH], date, by, message.strip())
+            for name, written_as, commit, at, by, message in records
+            if (date := _date(at))
         ]
+
+    def tag_names(self, pattern: str) -> list[str]:
+        """Names of all tags that match a glob, also of those that are not annotated, or cannot be read."""
+        return self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/tags/{pattern}").split()
 
     def resolve(self, revision: str) -> str | None:
         """Sha of the commit that a revision names, or None."""
@@ -150,13 +157,13 @@ class Repository:
             TagExistsError: A tag of this name exists.
             GitError: Git cannot make it: it knows no author, or cannot sign.
         """
-        date = max(now, after + timedelta(seconds=1)) if after else now
+        date = max(now, min(after, _LAST_DATE) + timedelta(seconds=1)) if after else now
         try:
             with keys.given() as options:
                 kind = "--sign" if options or self._has_key else "--annotate"
                 self._git(
                     "tag", kind, "--message", message, name, commit,
-                    environment={"GIT_COMMITTER_DATE": f"{int(date.timestamp())} +0000"},
+                    environment={"GIT_COMMITTER_DATE": f"@{int(date.timestamp())} +0000"},
                     options=options,
                 )  # fmt: skip
         except GitError as error:
@@ -265,6 +272,15 @@ class Repository:
         return _run(arguments, self.root, environment, options)
 
 
+def _date(unix: str) -> datetime | None:
+    """When a tag was made; None where it does not say so, or says what no calendar has."""
+    try:
+        found = datetime.fromtimestamp(int(unix), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return found.astimezone() if found <= _LAST_DATE else found
+
+
 def _inherited() -> dict[str, str]:
     """The environment without what would lead to another repository than the one around the folder."""
     return {key: value for key, value in os.environ.items() if key not in _FOREIGN | {keys.KEY}}
@@ -293,7 +309,10 @@ def _run(
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
         said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
+        # Git says itself what to do about a repository of somebody else.
+        trust = next((line.strip() for line in reason if "--add safe.directory" in line), None)
         raise GitError(
-            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}")
+            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}"),
+            next_command=trust,
         )
     return done.stdout
