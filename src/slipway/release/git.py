@@ -142,6 +142,18 @@ class Repository:
         except GitError:
             return None
 
+    def at_origin(self, path: str) -> str | None:
+        """Text of a file on the origin's default branch, as last fetched, or None where it is not there."""
+        # A remote that was added, rather than cloned, has no HEAD here. Git lists them in this order.
+        branches = [f"refs/remotes/{ORIGIN}/{name}" for name in ("HEAD", "main", "master")]
+        known = self._git("for-each-ref", "--format=%(refname)", *branches).split()
+        return self.read(known[0], path) if known else None
+
+    def date(self, commit: str) -> datetime:
+        """When a commit was made, by its own word."""
+        said = self._git("show", "--no-patch", "--format=%ct", f"{commit}^{{commit}}")
+        return min(_date(said) or _LAST_DATE, _LAST_DATE)
+
     def content(self, revision: str, path: str) -> bytes | None:
         """Bytes of a file at a revision, as git keeps them, or None where it is not there."""
         command = ["git", "cat-file", "blob", f"{revision}:{path}"]
@@ -151,13 +163,15 @@ class Repository:
     def tag(self, name: str, commit: str, message: str, now: datetime, after: datetime | None) -> None:
         """Make an annotated tag, dated `now`, or a second after `after` where that is later; signed where there is a key.
 
-        GTO tells the current tag by its date, so a date must never be before the previous one's.
+        GTO tells the current tag by its date, so a date must never be before the previous one's. Nor is it before the
+        commit's, which would look as if somebody had dated it back.
 
         Raises:
             TagExistsError: A tag of this name exists.
             GitError: Git cannot make it: it knows no author, or cannot sign.
         """
-        date = max(now, min(after, _LAST_DATE) + timedelta(seconds=1)) if after else now
+        earliest = min(after, _LAST_DATE) + timedelta(seconds=1) if after else now
+        date = max(now, earliest, self.date(commit))
         try:
             with keys.given() as options:
                 kind = "--sign" if options or self._has_key else "--annotate"
