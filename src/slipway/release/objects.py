@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
+_ABSENT = frozenset({"deleted", "not in cache"})
+"""How DVC says that a file is not here, rather than another one."""
+
+
 class SpoiltError(Refused):
     """Bytes of which git tells no sha256 are not those of DVC's address."""
 
@@ -116,19 +120,59 @@ def stored(root: Path, pin: Pin) -> Stored | None:
         return Stored(bucket, key, {name: remote.config[name] for name in known if remote.config.get(name)})
 
 
+class Stale(NamedTuple):
+    """What is not as `dvc.lock` says."""
+
+    stages: dict[str, list[str]]
+    """The paths, by stage."""
+    is_absent: bool
+    """Whether they only are not here: then they can be had, and need not be made."""
+
+
 def changed_stages(root: Path) -> dict[str, list[str]]:
     """Stages whose outputs are not what `dvc.lock` says, or whose inputs have changed since, with the paths."""
+    return stale(root).stages
+
+
+def stale(root: Path) -> Stale:
+    """As `changed_stages`; data that no stage reads, as what a report asks, are no stage's."""
     with _dvc(root) as repo:
+        unread = _unread(repo)
         # DVC names a stage as seen from the working directory: `../dvc.yaml:train`.
-        return {stage.rpartition(":")[2]: sorted(_paths(changes)) for stage, changes in repo.status().items()}
+        found = {
+            stage.rpartition(":")[2]: _paths(changes)
+            for stage, changes in repo.status().items()
+            if stage not in unread
+        }
+    how = {each for paths in found.values() for each in paths.values()}
+    return Stale({stage: sorted(paths) for stage, paths in found.items()}, how <= _ABSENT)
 
 
-def _paths(changes: Iterable[object]) -> set[str]:
-    """The paths in DVC's account of a stage: a list of `{"changed deps": {path: how}}` and the like."""
-    paths: set[str] = set()
+def _unread(repo: "Repo") -> set[str]:
+    """The names of what `dvc add` keeps and no stage reads."""
+    read = [Path(dep.fs_path) for stage in repo.index.stages for dep in stage.deps]
+    return {
+        stage.addressing
+        for stage in repo.index.stages
+        if stage.is_data_source and not any(_meets(Path(out.fs_path), read) for out in stage.outs)
+    }
+
+
+def _meets(path: Path, others: Iterable[Path]) -> bool:
+    """Whether a path is one of the others, in one of them, or around one of them."""
+    return any(path.is_relative_to(other) or other.is_relative_to(path) for other in others)
+
+
+def _paths(changes: Iterable[object]) -> dict[str, str]:
+    """How each path differs, in DVC's account of a stage: a list of `{"changed deps": {path: how}}` and the like."""
+    paths: dict[str, str] = {}
     for change in changes:
         for kind, what in change.items() if isinstance(change, dict) else [(change, None)]:
-            paths |= {str(path) for path in what} if isinstance(what, dict) else {str(kind)}
+            paths |= (
+                {str(path): str(how) for path, how in what.items()}
+                if isinstance(what, dict)
+                else {str(kind): ""}
+            )
     return paths
 
 

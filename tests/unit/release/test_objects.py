@@ -149,6 +149,13 @@ def test_a_deleted_output_makes_its_stage_stale(workshop: Workshop) -> None:
     assert objects.changed_stages(workshop.root) == {"runtime": ["artifacts/runtime.tar"]}
 
 
+def test_data_that_no_stage_reads_make_nothing_stale(workshop: Workshop) -> None:
+    workshop.write({"source/requests.jsonl": "{}\n"})
+    workshop.run("dvc", "add", "--quiet", "source/requests.jsonl")
+    (workshop.root / "source/requests.jsonl").unlink()
+    assert objects.changed_stages(workshop.root) == {}
+
+
 def test_a_changed_command_makes_its_stage_stale(workshop: Workshop) -> None:
     text = (workshop.root / "dvc.yaml").read_text()
     workshop.write({"dvc.yaml": text.replace("make.py runtime", "make.py  runtime")})
