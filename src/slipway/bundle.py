@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from slipway.contract import Contract
+from slipway.contract import TOLERANCE_MAXIMUM, Contract
 from slipway.errors import Corrupt, Refused
 from slipway.scorer import Prediction, Scorer
 
@@ -44,7 +44,8 @@ class Golden(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tolerance: float
+    # A bundle says itself what is tolerated: without an end to that, a forged one could tolerate any answer.
+    tolerance: float = Field(ge=0, le=TOLERANCE_MAXIMUM)
     # Without rows, any model would pass.
     rows: list[dict[str, Any]] = Field(min_length=1)
     expected: list[Prediction] = Field(min_length=1)

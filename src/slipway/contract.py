@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 
 MISSING_CATEGORY = "__missing__"
 """What a null category becomes, in training and in serving alike."""
+TOLERANCE_MAXIMUM = 1e-3
+"""How far a probability may ever be from itself, as on another processor: more would let another model pass for the same."""
 
 
 class Part(BaseModel):

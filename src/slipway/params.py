@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from slipway.contract import Contract
+from slipway.contract import TOLERANCE_MAXIMUM, Contract
 from slipway.errors import InputError
 
 
@@ -54,7 +54,7 @@ class Train(Section):
     # Passed to scikit-learn, which checks them; `train` reports what it refuses.
     hyperparameters: dict[str, Annotated[Any, AfterValidator(_scalar)]] = {}
     decision_threshold: float = Field(gt=0, lt=1)
-    parity_tolerance: float = Field(gt=0, le=1e-3)
+    parity_tolerance: float = Field(gt=0, le=TOLERANCE_MAXIMUM)
     seed: int = Field(ge=0, lt=2**32)
 
 
@@ -73,7 +73,7 @@ class Evaluate(Section):
 
 class Package(Section):
     golden_rows: int = Field(ge=2, le=1000)
-    golden_tolerance: float = Field(gt=0, le=1e-3)
+    golden_tolerance: float = Field(gt=0, le=TOLERANCE_MAXIMUM)
 
 
 class Runtime(Section):

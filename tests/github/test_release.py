@@ -9,6 +9,8 @@ from tests.github.conftest import Slipway
 from tests.github.server import TOKEN, Fault, GitHub
 from tests.unit.workshop import Workshop
 
+from slipway.release import chain
+
 TAG = "wear@v1.0.0"
 FILES = {"bundle.tar": b"\x00bundle" * 50_000, "model-card.md": b"# wear\n", "sbom.cdx.json": b"{}"}
 UPLOAD = "/uploads/repos/octo/screening/releases/"
@@ -18,6 +20,7 @@ UPLOAD = "/uploads/repos/octo/screening/releases/"
 def parcel(folder: Path, hub: GitHub, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with notes and three files, for a tag that has been pushed."""
     monkeypatch.chdir(workshop.root)
+    workshop.releases(1)
     hub.tags[TAG] = "tag"
     (folder / "notes.md").write_text("It is better.\n")
     for name, content in FILES.items():
@@ -133,6 +136,15 @@ def test_a_tag_that_was_not_pushed_is_not_made(hub: GitHub, slipway: Slipway, pa
         f"{TAG} is no tag of octo/screening on GitHub\n  next: git push origin {TAG}"
     )
     assert hub.writes == []
+
+
+def test_a_release_that_nobody_who_counts_has_signed_is_not_published(
+    hub: GitHub, slipway: Slipway, parcel: Path, workshop: Workshop
+) -> None:
+    workshop.write({chain.SIGNERS: ""})
+
+    assert "the link signer -> tag is broken: it is not signed" in refused(slipway, parcel, 3)
+    assert hub.asked == []
 
 
 def test_a_lightweight_tag_is_no_release(hub: GitHub, slipway: Slipway, parcel: Path) -> None:

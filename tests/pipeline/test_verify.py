@@ -1,7 +1,10 @@
 """Whether our own pipeline's lock is honest, and when other bytes are the same model all the same."""
 
+import io
+import json
 import os
 import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from slipway import bundle
 from slipway.release import verify
 from slipway.release.git import Repository
 from slipway.release.verify import Verdict, Verification
@@ -57,6 +61,27 @@ def multiplied(content: bytes, factor: float) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def tolerating(checkout: Checkout, tolerance: float) -> Checkout:
+    """Let the bundle say that it tolerates more, with a manifest and a lock that agree."""
+    tar, manifest = checkout.root / "artifacts" / "bundle.tar", checkout.root / "manifest.json"
+    with tarfile.open(fileobj=io.BytesIO(tar.read_bytes())) as archive:
+        contents = {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+    contents[bundle.GOLDEN] = json.dumps(
+        json.loads(contents[bundle.GOLDEN]) | {"tolerance": tolerance}
+    ).encode()
+    said = json.loads(manifest.read_text())
+    packed, listing = bundle.pack(said["model"], contents)
+    tar.unlink()
+    tar.write_bytes(packed)
+    said["bundle"]["sha256"] = bundle.sha256(tar)
+    said["files"] = listing.files
+    manifest.write_text(json.dumps(said, indent=2) + "\n")
+    done(checkout, "dvc", "commit", "--force", "--quiet", "package")
+    identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    done(checkout, "git", *identity, "commit", "--quiet", "--all", "--message", "Tolerate more")
+    return checkout
+
+
 def verified(checkout: Checkout) -> Verification:
     return verify.verify(Repository(checkout.root), "HEAD", lambda _stage, _finding: None)
 
@@ -86,3 +111,14 @@ def test_a_model_that_nobody_has_trained_is_different(committed: Committed) -> N
     assert found.verdict is Verdict.DIFFERENT
     assert re.search(r" golden rows differ by 0\.0\d+ at most", found.agreement)
     assert found.agreement in str(verify.refusal(found, "HEAD"))
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e9])
+def test_a_forged_bundle_does_not_set_the_tolerance_it_is_judged_by(
+    committed: Committed, tolerance: float
+) -> None:
+    found = verified(tolerating(committed(1.0001), tolerance))
+    assert found.verdict is Verdict.DIFFERENT, found
+    assert re.search(
+        r"the locked bundle tolerates 0.001, params.yaml 1e-06|is not a golden file", found.agreement
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.provenance.conftest import CARD, KEY_KINDS
 
+from slipway.release import chain
 from slipway.release.keys import KEY
 
 if TYPE_CHECKING:
@@ -52,6 +53,29 @@ def _outs(desk: Desk, revision: str) -> list[dict[str, str]]:
 
     lock = YAML(typ="safe", pure=True).load(desk.git("show", f"{revision}:dvc.lock"))
     return [out for stage in lock["stages"].values() for out in stage["outs"]]
+
+
+def test_of_a_release_that_nobody_who_counts_has_signed_nothing_is_written(
+    desk: Desk, slipway: Slipway, tmp_path: Path
+) -> None:
+    desk.write({chain.SIGNERS: ""})
+    code, _, errors = slipway("provenance", "v1.1.0", "--out", str(tmp_path / "out"))
+    assert code == 3
+    assert "wear@v1.1.0 cannot be trusted; the link signer -> tag is broken: it is not signed" in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_forged_release_is_not_the_one_before(
+    slipway: Slipway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def is_forged(_: object, tag: str) -> bool:
+        return tag == "wear@v1.1.0"
+
+    monkeypatch.setattr(chain, "is_forged", is_forged)
+    slipway("provenance", "v2.0.0", "--out", str(tmp_path / "out"))
+    notes = (tmp_path / "out" / "notes.md").read_text()
+    assert "v1.0.0" in notes
+    assert "v1.1.0" not in notes
 
 
 def test_another_day_at_another_place_gives_the_same_bytes(

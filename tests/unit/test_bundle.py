@@ -276,6 +276,17 @@ def test_golden_rows_catch_another_threshold(
         Bundle(unpacked({**contents, bundle.MODEL: linear(threshold=0.9)})).scorer()
 
 
+@pytest.mark.parametrize("tolerance", ["1e9", "0.0011", "NaN", "Infinity", "-1"])
+def test_a_bundle_that_tolerates_any_answer_is_refused(
+    contents: dict[str, bytes], unpacked: Unpack, tolerance: str
+) -> None:
+    golden = contents[bundle.GOLDEN].replace(b"1e-09", tolerance.encode())
+    assert tolerance.encode() in golden
+
+    with pytest.raises(Refused, match=r"golden.json is not a golden file: "):
+        Bundle(unpacked({**contents, bundle.GOLDEN: golden}))
+
+
 GOLDEN = Golden(tolerance=1e-3, rows=[{}, {}], expected=[Prediction("a", 0.5), Prediction("b", 0.25)])
 
 

@@ -21,6 +21,8 @@ from slipway.release.pins import Pins
 
 MODEL = "wear"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+COMMITTED = NOW - timedelta(days=2)
+"""Before what is made of commits, as everywhere."""
 HISTORY = ("v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0")
 """What the commits of the branch `history` become: one model each; `main` stands on the first."""
 
@@ -189,7 +191,9 @@ class Workshop:
 
     def commit(self) -> str:
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "Change something")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GIT_COMMITTER_DATE", COMMITTED.isoformat())
+            self.git("commit", "--quiet", "--message", "Change something")
         return self.git("rev-parse", "HEAD")
 
     def add_data(self, path: str) -> None:

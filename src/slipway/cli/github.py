@@ -35,12 +35,15 @@ def release(
     from slipway.github import release as publisher  # noqa: PLC0415
     from slipway.github.api import Api  # noqa: PLC0415
     from slipway.github.workflow import here  # noqa: PLC0415
+    from slipway.release import chain  # noqa: PLC0415
     from slipway.release.names import ReleaseName  # noqa: PLC0415
 
     workflow = here(os.environ, "slipway github release")
-    model = params.load(Repository.here().root / "params.yaml").model.name
+    repository = Repository.here()
+    name = ReleaseName.parse(release, params.load(repository.root / "params.yaml").model.name)
+    chain.check(repository, name)
     with Api(workflow) as api:
-        for line in publisher.publish(workflow, api, ReleaseName.parse(release, model), folder):
+        for line in publisher.publish(workflow, api, name, folder):
             say(line)
 
 

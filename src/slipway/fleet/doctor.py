@@ -12,6 +12,7 @@ from typing import NamedTuple
 from slipway.errors import MachineError
 from slipway.fleet import terraform
 
+_GIT = (2, 34)
 _FREE_BYTES = 2 * 2**30
 _SYNC = "make up installs it"
 _TIMEOUT_SECONDS = 30
@@ -36,7 +37,7 @@ def examine(root: Path, state: Path) -> list[Finding]:
     """
     return [
         Finding("python 3.11", _python(), "install Python 3.11, then `rm -r .venv && make up`"),
-        Finding("git", _said("git", "--version"), "install git >= 2.30"),
+        Finding("git", _git(), f"install git >= {'.'.join(map(str, _GIT))}, which signs by SSH"),
         Finding("make", _said("make", "--version"), "install make"),
         Finding("uv", _said(_beside("uv"), "--version"), _SYNC),
         Finding("dvc", _package("dvc"), _SYNC),
@@ -53,6 +54,11 @@ def examine(root: Path, state: Path) -> list[Finding]:
 
 def _python() -> str | None:
     return platform.python_version() if sys.version_info[:2] == (3, 11) else None
+
+
+def _git() -> str | None:
+    found = _said("git", "--version") or ""
+    return found if tuple(int(number) for number in re.findall(r"\d+", found)[:2]) >= _GIT else None
 
 
 def _said(program: str, *arguments: str) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slipway.errors import InputError, MachineError
 from slipway.release.git import Repository
+from slipway.release.names import is_environment
 
 STATE_FOLDER = ".slipway"
 """Git-ignored; holds everything that runs or is remembered on this machine."""
@@ -60,7 +61,7 @@ class Environment(NamedTuple):
         """The environment of this name.
 
         Raises:
-            InputError: There is none; those that there are, are named.
+            InputError: There is none; those that there are, are named. Or no tag could name it.
         """
         roots = repository.root / "terraform" / "environments"
         known = sorted(path.name for path in roots.glob("*") if path.is_dir())
@@ -69,12 +70,22 @@ class Environment(NamedTuple):
                 f"unknown environment {name!r}; there is {', '.join(known)}",
                 next_command=f"slipway status {known[0] if known else 'local'}",
             )
+        if not is_environment(name):
+            raise InputError(
+                f"{roots / name}: an environment's name has a-z, 0-9 and -, begins with a letter and does not end with -",
+                next_command=f"git mv terraform/environments/{name} terraform/environments/NAME",
+            )
         return cls(name, repository)
 
     @property
     def is_here(self) -> bool:
         """Whether it is this machine: then no connection is needed, and the work tree can be rolled out."""
         return self.name == "local"
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether tags must be signed by somebody who may, where the repository says who: here, all are a person's own."""
+        return not self.is_here
 
     @property
     def cloud_inventory(self) -> Path | None:

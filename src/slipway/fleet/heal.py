@@ -33,7 +33,8 @@ def heal(context: Context) -> dict[str, list[str]]:
     with session.opened(context) as opened:
         wanted = _wanted(context, opened.reports)
         if wanted.name:
-            quarantine.refuse(context.environment.repository, wanted.name)
+            environment = context.environment
+            quarantine.refuse(environment.repository, wanted.name, sealed=environment.is_sealed)
         label = None if wanted.name is None else wanted.record.release
         problems = {name: problems_of(report, label) for name, report in opened.reports.items()}
         sick = {name: found for name, found in problems.items() if found}

@@ -82,7 +82,8 @@ def _why(context: Context, entries: Sequence[Entry]) -> str:
         tags = {name.label: tag for name, tag in releases(repository, model).items()}
         tag = tags.get(entry.record.release)
         return tag.message.partition("\n")[0] if tag else "git has no such release any more"
-    barred = before and quarantine.current(repository, model).get(before.record.release)
+    sealed = context.environment.is_sealed
+    barred = before and quarantine.current(repository, model, sealed=sealed).get(before.record.release)
     # One that came later is no reason of this.
     if before and barred and barred.at <= _time(entry) + _SOON:
         return f"back from {before.record.release}: {barred.reason}"

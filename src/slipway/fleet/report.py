@@ -89,7 +89,9 @@ def status(context: Context) -> Status:
         reports = {name: report._replace(answers=answers) for name, report in reports.items()}
     label = wish.release.label if wish else None
     problems = {name: problems_of(report, label) for name, report in reports.items()}
-    barred = quarantine.current(context.environment.repository, context.model)
+    barred = quarantine.current(
+        context.environment.repository, context.model, sealed=context.environment.is_sealed
+    )
     for name, report in reports.items():
         if report.live and report.live.release in barred:
             problems[name].append(
@@ -156,7 +158,8 @@ def history(context: Context) -> list[host.Entry]:
 
 def barred(context: Context) -> frozenset[str]:
     """The labels of the releases that are in quarantine."""
-    return frozenset(quarantine.current(context.environment.repository, context.model))
+    environment = context.environment
+    return frozenset(quarantine.current(environment.repository, context.model, sealed=environment.is_sealed))
 
 
 def _common(reports: Mapping[str, Report]) -> ReleaseRecord | None:
@@ -167,8 +170,11 @@ def _common(reports: Mapping[str, Report]) -> ReleaseRecord | None:
 
 def _desired(context: Context) -> tuple[desired.Desired | None, list[str]]:
     """What git wants, and why that cannot be told: a broken tag must not hide the hosts."""
+    environment = context.environment
+    asked = environment.repository, context.model, environment.name
     try:
-        return desired.current(context.environment.repository, context.model, context.environment.name), []
+        desired.refuse_forged(*asked, sealed=environment.is_sealed)
+        return desired.current(*asked, sealed=environment.is_sealed), []
     except Refused as error:
         return None, [str(error)]
 
@@ -224,7 +230,7 @@ def plan(context: Context, release: str | None) -> Plan:
         wanted.refuse_work_tree(context)
     named = wanted.released(context, release) if release else None
     if named and named.name:
-        quarantine.refuse(environment.repository, named.name)
+        quarantine.refuse(environment.repository, named.name, sealed=environment.is_sealed)
     environment.prepare()
     fleet = known_fleet(context)
     reports, _ = collect(context, fleet)

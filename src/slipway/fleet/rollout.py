@@ -100,7 +100,8 @@ def _bring(opened: Session, wanted: Wanted) -> Outcome:
     """
     context = opened.context
     if wanted.name:
-        quarantine.refuse(context.environment.repository, wanted.name)
+        environment = context.environment
+        quarantine.refuse(environment.repository, wanted.name, sealed=environment.is_sealed)
     change = Change(opened, wanted)
     if wanted.action == "deploy":
         _warn_of_alarms(context)
@@ -156,8 +157,9 @@ def _quarantine(context: Context, name: ReleaseName, reason: str) -> None:
     environment = context.environment
     try:
         quarantine.declare(
-            environment.repository, name, environment.name, reason, context.now(), shared=context.is_shared
-        )
+            environment.repository, name, environment.name, reason, context.now(),
+            shared=context.is_shared, sealed=environment.is_sealed,
+        )  # fmt: skip
         said = f"lifted by: slipway release --unquarantine {name.label}"
     except OriginError as error:
         said = f"origin has not been told: {error}"
@@ -183,7 +185,7 @@ def _declare(opened: Session, name: ReleaseName, action: str) -> _Declared:
     environment = context.environment
     declare = partial(
         desired.declare, environment.repository, environment.name, name, action, context.now(),
-        sealed=not environment.is_here, above=host.newest_state(opened.reports, context.model),
+        sealed=environment.is_sealed, above=host.newest_state(opened.reports, context.model),
     )  # fmt: skip
     try:
         state = declare(shared=context.is_shared)

@@ -54,7 +54,7 @@ def released(context: Context, release: str, action: str = "deploy") -> Wanted:
     """
     name = ReleaseName.parse(release, context.model)
     found = target.released(context.environment.repository, name)
-    if not context.environment.is_here:
+    if context.environment.is_sealed:
         chain.check(context.environment.repository, name)
     return Wanted(record_of(context, found), found, action)
 
@@ -66,15 +66,18 @@ def declared(context: Context, reports: Mapping[str, Report]) -> Wanted:
         InputError: There is none.
         Refused: It cannot be trusted, or the hosts have been brought to a newer one, which git lacks.
     """
-    name, repository = context.environment.name, context.environment.repository
-    found = desired.current(repository, context.model, name)
+    name, repository, sealed = (
+        context.environment.name,
+        context.environment.repository,
+        context.environment.is_sealed,
+    )
+    desired.refuse_forged(repository, context.model, name, sealed=sealed)
+    found = desired.current(repository, context.model, name, sealed=sealed)
     if found is None:
         raise InputError(
             f"git declares no desired state of {name}: there is no tag {context.model}#{name}#N",
             next_command=f"slipway deploy {name} RELEASE",
         )
-    if not context.environment.is_here:
-        chain.trusted(repository, found.name.tag)
     if (number := host.newest_state(reports, context.model)) > found.name.number:
         newest = found.name._replace(number=number)
         raise Refused(
@@ -149,9 +152,9 @@ def _label(context: Context, release: str) -> str:
 
 def _label_before(context: Context, reports: Mapping[str, Report]) -> str:
     name = context.environment.name
-    found = before_last(
-        reports, context.model, quarantine.current(context.environment.repository, context.model)
-    )
+    sealed = context.environment.is_sealed
+    barred = quarantine.current(context.environment.repository, context.model, sealed=sealed)
+    found = before_last(reports, context.model, barred)
     if found is None:
         raise InputError(
             f"there is nothing to roll {name} back to: nothing older was live there",

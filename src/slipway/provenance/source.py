@@ -9,7 +9,7 @@ from typing import NamedTuple
 from slipway.bundle import Bundle
 from slipway.errors import InputError, SlipwayError
 from slipway.params import Params
-from slipway.release import create, objects, target
+from slipway.release import chain, create, objects, target
 from slipway.release.git import Repository, Tag
 from slipway.release.names import ReleaseName
 from slipway.release.pins import Pin, Pins
@@ -49,9 +49,11 @@ def opened(repository: Repository, name: ReleaseName) -> Iterator[Release]:
     Raises:
         InputError: There is no such release, or its parameters or its model cannot be read by this version of Slipway.
         MachineError: Its objects, or those of the release before, can neither be had here nor from the remote.
-        Refused: Their bytes are not those that git promises.
+        Refused: Their bytes are not those that git promises, or the release does not count: what is written of it is
+            signed, and handed on.
     """
     pins = target.released(repository, name).pins
+    chain.check(repository, name)
     tag = create.releases(repository, name.model)[name]
     bundle_file, runtime_file = (_obtained(repository, name, pin) for pin in (pins.bundle, pins.runtime))
     with side.opened(repository, name.tag, name.label, name.model) as new:
@@ -72,10 +74,10 @@ def _before(repository: Repository, name: ReleaseName) -> Iterator[Side | None]:
     """The highest version below that was there when this one was made: what is made later changes nothing here."""
     known = create.releases(repository, name.model)
     earlier = [each for each in known if each < name and known[each].at <= known[name].at]
-    if not earlier:
+    last = next((each for each in reversed(earlier) if not chain.is_forged(repository, each.tag)), None)
+    if last is None:
         yield None
         return
-    last = earlier[-1]
     _obtained(repository, last, target.released(repository, last).pins.bundle)
     with side.opened(repository, last.tag, last.label, last.model) as old:
         yield old

@@ -3,8 +3,15 @@
 The last link, from the manifest to the bytes, is checked wherever bytes are read: by `objects`, and by each host.
 """
 
+import base64
+import binascii
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from slipway.errors import Refused
 from slipway.release import pins
@@ -13,6 +20,7 @@ from slipway.release.names import ReleaseName
 
 SIGNERS = ".github/allowed_signers"
 """Whose tags count, as `ssh-keygen(1)` has it: with `valid-before` for who has left, whose old tags still do."""
+_NUMBERED = re.compile(r"(?P<series>.+[#/])(?P<number>[1-9][0-9]*)")
 
 
 def check(repository: Repository, name: ReleaseName) -> None:
@@ -29,9 +37,11 @@ def check(repository: Repository, name: ReleaseName) -> None:
     ):
         if said not in {None, pinned}:
             raise _broken(name.tag, f"tag -> {what}", f"it says sha256 {said}, its commit {pinned}")
+    if loose := pins.unlocked(repository, tag.commit):
+        raise _broken(name.tag, f"lock -> {loose[0]}", "dvc.lock does not pin it, so no stage has written it")
     for path, locked in pins.records(repository, tag.commit).items():
-        text = repository.read(tag.commit, path)
-        actual = hashlib.md5((text or "").encode(), usedforsecurity=False).hexdigest()
+        content = repository.content(tag.commit, path) or b""
+        actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if actual != locked:
             raise _broken(name.tag, f"lock -> {path}", f"dvc.lock says md5 {locked}, the file has {actual}")
 
@@ -47,14 +57,11 @@ def trusted(repository: Repository, name: str) -> Tag:
         raise Refused(f"there is no tag {name}", next_command="git fetch --tags")
     if tag.written_as != name:
         raise _broken(name, "name -> tag", f"it is a copy of {tag.written_as}")
-    signers = repository.root / SIGNERS
-    if signers.is_file():
-        try:
-            repository.verify_tag(name, signers)
-        except GitError as error:
-            raise _broken(
-                name, "signer -> tag", f"{_whose(str(error))}; {SIGNERS} says whose counts"
-            ) from error
+    with _signers(repository) as signers:
+        if signers:
+            _require_signature(repository, tag, signers)
+            if "valid-before" in _text(signers).lower():
+                _refuse_dated_back(repository, tag, signers)
     return tag
 
 
@@ -65,6 +72,12 @@ def is_forged(repository: Repository, name: str) -> bool:
     except Refused:
         return True
     return False
+
+
+def last_date(repository: Repository, tags: Iterable[Tag]) -> datetime | None:
+    """The latest date of those that count."""
+    latest_first = sorted(tags, key=lambda tag: tag.at, reverse=True)
+    return next((tag.at for tag in latest_first if not is_forged(repository, tag.name)), None)
 
 
 def seal(repository: Repository, name: str) -> None:
@@ -83,12 +96,94 @@ def seal(repository: Repository, name: str) -> None:
         ) from error
 
 
-def _whose(error: str) -> str:
+@contextmanager
+def _signers(repository: Repository) -> Iterator[Path | None]:
+    """The file that says whose tags count: a checkout that predates it, or has lost it, has the origin's."""
+    file = repository.root / SIGNERS
+    if file.is_file():
+        yield file
+    elif (text := repository.at_origin(SIGNERS)) is not None:
+        with TemporaryDirectory(prefix="slipway-signers-") as folder:
+            copy = Path(folder, "allowed_signers")
+            copy.write_text(text, encoding="utf-8")
+            yield copy
+    else:
+        yield None
+
+
+def _text(signers: Path) -> str:
+    # Names of people may be in any encoding.
+    return signers.read_text(encoding="utf-8", errors="replace")
+
+
+def _require_signature(repository: Repository, tag: Tag, signers: Path) -> None:
+    try:
+        repository.verify_tag(tag.name, signers)
+    except GitError as error:
+        whose = _whose(str(error), _text(signers))
+        raise _broken(tag.name, "signer -> tag", f"{whose}; {SIGNERS} says whose counts") from error
+
+
+def _refuse_dated_back(repository: Repository, tag: Tag, signers: Path) -> None:
+    """Git judges a key by the tag's own date: whoever still has one that has lapsed can write a date of before.
+
+    Raises:
+        Refused: The tag is dated before its commit, or before one of a lower number that is signed.
+    """
+    if tag.at < (made := repository.date(tag.commit)):
+        raise _broken(
+            tag.name,
+            "commit -> tag",
+            f"it is dated {tag.at:%Y-%m-%d %H:%M}, before its commit ({made:%Y-%m-%d %H:%M})",
+        )
+    for other in _earlier(repository, tag.name):
+        if other.at > tag.at and _is_signed(repository, other, signers):
+            raise _broken(
+                tag.name,
+                f"{other.name} -> tag",
+                f"it is dated {tag.at:%Y-%m-%d %H:%M}, before that ({other.at:%Y-%m-%d %H:%M})",
+            )
+
+
+def _earlier(repository: Repository, name: str) -> list[Tag]:
+    """The tags of a series, as desired states and quarantines are, whose numbers are lower."""
+    own = _NUMBERED.fullmatch(name)
+    if own is None:
+        return []
+    named = [(_NUMBERED.fullmatch(tag.name), tag) for tag in repository.tags(f"{own['series']}*")]
+    return [
+        tag
+        for found, tag in named
+        if found and found["series"] == own["series"] and int(found["number"]) < int(own["number"])
+    ]
+
+
+def _is_signed(repository: Repository, tag: Tag, signers: Path) -> bool:
+    try:
+        _require_signature(repository, tag, signers)
+    except Refused:
+        return False
+    return tag.written_as == tag.name
+
+
+def _whose(error: str, signers: str) -> str:
     """What is wrong with a signature, by what git says of it."""
     key = re.search(r"SHA256:\S+", error)
     if "no signature found" in error:
         return "it is not signed"
+    if key and key[0] in _fingerprints(signers):
+        return f"its key, {key[0]}, is listed, but had lapsed at the tag's date, or is not for git"
     return f"its signature is of another key, {key[0]}" if key else f"its signature does not hold ({error})"
+
+
+def _fingerprints(signers: str) -> set[str]:
+    """Of the keys in a file of allowed signers, as OpenSSH writes them."""
+    found = set()
+    for text in re.findall(r"\s(AAAA[A-Za-z0-9+/]+=*)", signers):
+        with suppress(binascii.Error):
+            digest = hashlib.sha256(base64.b64decode(text)).digest()
+            found.add(f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}")
+    return found
 
 
 def _said(tag: Tag, what: str) -> str | None:

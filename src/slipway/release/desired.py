@@ -7,7 +7,7 @@ from typing import NamedTuple
 from slipway.errors import InputError, Locked, Refused
 from slipway.release import chain
 from slipway.release.create import releases
-from slipway.release.git import OriginError, Repository, Tag, TagExistsError
+from slipway.release.git import ORIGIN, OriginError, Repository, Tag, TagExistsError
 from slipway.release.names import DesiredName, ReleaseName
 
 
@@ -29,13 +29,50 @@ def history(repository: Repository, model: str, environment: str) -> list[Desire
         Refused: A tag stands on a commit that is no release, or says a release that is none or elsewhere.
     """
     known = releases(repository, model)
-    return [_read(name, tag, known) for name, tag in _found(repository, model, environment)]
+    return [_read(repository, name, tag, known) for name, tag in _found(repository, model, environment)]
 
 
-def current(repository: Repository, model: str, environment: str) -> Desired | None:
-    """What an environment should run, or None where nobody has said so."""
-    found = _found(repository, model, environment)
-    return _read(*found[-1], releases(repository, model)) if found else None
+def current(repository: Repository, model: str, environment: str, *, sealed: bool = False) -> Desired | None:
+    """What an environment should run, or None where nobody has said so.
+
+    Args:
+        repository: Where.
+        model: Of which model.
+        environment: Whose desired state it is.
+        sealed: Whether only tags count that are signed by somebody who may, where the repository says who.
+
+    Raises:
+        Refused: Its tag stands on a commit that is no release, or says a release that is none or elsewhere.
+    """
+    found = reversed(_found(repository, model, environment))
+    newest = next((each for each in found if _counts(repository, each[1], sealed=sealed)), None)
+    return _read(repository, *newest, releases(repository, model), sealed=sealed) if newest else None
+
+
+def highest(repository: Repository, model: str, environment: str) -> DesiredName | None:
+    """The highest number that a tag has, whatever that says: no number is given twice."""
+    names = repository.tag_names(f"{model}#{environment}#*")
+    found = [name for each in names if (name := DesiredName.from_tag(each, model, environment))]
+    return max(found, key=lambda name: name.number, default=None)
+
+
+def refuse_forged(repository: Repository, model: str, environment: str, *, sealed: bool) -> None:
+    """Refuse to take an older desired state for the newest, where the highest number is of a tag that declares nothing.
+
+    Raises:
+        Refused: It is a lightweight one, or cannot be read; or, where `sealed`, cannot be trusted.
+    """
+    name = highest(repository, model, environment)
+    if name is None:
+        return
+    if not any(tag.name == name.tag for tag in repository.tags(name.tag)):
+        after = name._replace(number=name.number + 1)
+        raise Refused(
+            f"{name.tag} is a lightweight tag, or one that cannot be read: it says neither who wants what nor why",
+            next_command=f"git tag --annotate (or --sign) '{after.tag}' COMMIT; {name.tag} may stay",
+        )
+    if sealed:
+        chain.trusted(repository, name.tag)
 
 
 def declare(
@@ -58,7 +95,8 @@ def declare(
         action: Why: deploy, rollback or abort.
         now: Of the tag.
         shared: Whether the origin is told, which decides who was first; the release's tag goes with it.
-        sealed: Whether the tag must be signed by somebody whose tags count, where the repository says whose do.
+        sealed: Whether the tag must be signed by somebody whose tags count, where the repository says whose do; others
+            are passed over, whatever they say.
         above: The number that the hosts have been brought to: newer tags than git's may have got lost.
 
     Raises:
@@ -70,39 +108,70 @@ def declare(
     known = releases(repository, release.model)
     if release not in known:
         raise InputError(f"git has no release {release.tag}", next_command="git fetch --tags")
-    newest = current(repository, release.model, environment)
-    if (
-        newest
-        and newest.release == release
-        and newest.name.number >= above
-        and not (sealed and chain.is_forged(repository, newest.name.tag))
-    ):
+    last = highest(repository, release.model, environment)
+    above = max(above, last.number if last else 0)
+    newest = current(repository, release.model, environment, sealed=sealed)
+    if newest and newest.release == release and newest.name.number >= above:
         if shared:
-            repository.publish([release.tag, newest.name.tag])
+            _tell(repository, [release.tag, newest.name.tag])
         return newest
-    _refuse_moved(repository, environment, release, known)
-    name = DesiredName(release.model, environment, max(newest.name.number if newest else 0, above) + 1)
-    commit = known[release].commit
+    _refuse_moved(repository, environment, release, known, sealed=sealed)
+    name = DesiredName(release.model, environment, above + 1)
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
-    # A tag of plain git may have a later date than one with a higher number, and a release a later one than both.
-    after = max([known[release].at, *(tag.at for _, tag in _found(repository, release.model, environment))])
     try:
-        repository.tag(name.tag, commit, message, now, after)
+        repository.tag(
+            name.tag, known[release].commit, message, now,
+            _last_date(repository, environment, release, known, sealed=sealed),
+        )  # fmt: skip
         if sealed:
             chain.seal(repository, name.tag)
         if shared:
             _share(repository, release, name)
     except TagExistsError as error:
-        made = "".join(f"; {tag.by} made it on {tag.at:%Y-%m-%d %H:%M}" for tag in repository.tags(name.tag))
-        if not made:
-            raise Refused(
-                f"{name.tag} exists as a lightweight tag, which says neither who wants what nor why",
-                next_command=f"git tag --delete '{name.tag}', then the same command again",
-            ) from error
-        raise Locked(f"{name.tag} exists{made}", next_command=f"slipway status {environment}") from error
-    written = current(repository, release.model, environment)
+        raise _overtaken(repository, name) from error
+    written = current(repository, release.model, environment, sealed=sealed)
     assert written is not None  # noqa: S101 - for the type checker: it was written a moment ago
     return written
+
+
+def _overtaken(repository: Repository, name: DesiredName) -> Locked:
+    made = "".join(f"; {tag.by} made it on {tag.at:%Y-%m-%d %H:%M}" for tag in repository.tags(name.tag))
+    if made:
+        return Locked(f"{name.tag} exists{made}", next_command=f"slipway status {name.environment}")
+    return Locked(
+        f"{name.tag} exists as a lightweight tag, which says neither who wants what nor why",
+        next_command="the same command again, which takes the next number",
+    )
+
+
+def _last_date(
+    repository: Repository,
+    environment: str,
+    release: ReleaseName,
+    known: dict[ReleaseName, Tag],
+    *,
+    sealed: bool,
+) -> datetime:
+    """After which a declaration is dated.
+
+    A tag of plain git may have a later date than one with a higher number, and a release a later one than both.
+    """
+    tags = [tag for _, tag in _found(repository, release.model, environment)]
+    last = chain.last_date(repository, tags) if sealed else max((tag.at for tag in tags), default=None)
+    return max(filter(None, [known[release].at, last]))
+
+
+def _tell(repository: Repository, names: list[str]) -> None:
+    """Tell the origin what is desired already.
+
+    Raises:
+        OriginError: It does not take it, as where it has other tags of these names: then it says which.
+    """
+    try:
+        repository.publish(names)
+    except TagExistsError as error:
+        repository.fetch_tags()
+        raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
 
 
 def _share(repository: Repository, release: ReleaseName, name: DesiredName) -> None:
@@ -121,12 +190,22 @@ def _share(repository: Repository, release: ReleaseName, name: DesiredName) -> N
 
 
 def _refuse_moved(
-    repository: Repository, environment: str, release: ReleaseName, known: dict[ReleaseName, Tag]
+    repository: Repository,
+    environment: str,
+    release: ReleaseName,
+    known: dict[ReleaseName, Tag],
+    *,
+    sealed: bool,
 ) -> None:
     """Raise Refused where a release's tag is not on the commit that an earlier desired state pins it to."""
     for _, tag in _found(repository, release.model, environment):
-        if f"Release: {release.label}" in tag.message.splitlines():
-            _release(tag, known)
+        says_so = f"Release: {release.label}" in tag.message.splitlines()
+        if says_so and tag.commit != known[release].commit and _counts(repository, tag, sealed=sealed):
+            _release(repository, tag, known, sealed=sealed)
+
+
+def _counts(repository: Repository, tag: Tag, *, sealed: bool) -> bool:
+    return not (sealed and chain.is_forged(repository, tag.name))
 
 
 def _found(repository: Repository, model: str, environment: str) -> list[tuple[DesiredName, Tag]]:
@@ -138,15 +217,27 @@ def _found(repository: Repository, model: str, environment: str) -> list[tuple[D
     return sorted(((name, tag) for name, tag in named if name), key=lambda each: each[0].number)
 
 
-def _read(name: DesiredName, tag: Tag, known: dict[ReleaseName, Tag]) -> Desired:
-    return Desired(name, _release(tag, known), tag.commit, _action(tag.message), tag.at, tag.by)
+def _read(
+    repository: Repository,
+    name: DesiredName,
+    tag: Tag,
+    known: dict[ReleaseName, Tag],
+    *,
+    sealed: bool = False,
+) -> Desired:
+    release = _release(repository, tag, known, sealed=sealed)
+    return Desired(name, release, tag.commit, _action(tag.message), tag.at, tag.by)
 
 
-def _release(tag: Tag, known: dict[ReleaseName, Tag]) -> ReleaseName:
-    """By the tag's own word where it has one, else (a tag of plain git) the highest release of its commit."""
+def _release(repository: Repository, tag: Tag, known: dict[ReleaseName, Tag], *, sealed: bool) -> ReleaseName:
+    """By the tag's own word where it has one, else (a tag of plain git) the highest release of its commit that counts."""
     said = re.search(r"^Release: (\S+)$", tag.message, re.MULTILINE)
     if said is None:
-        at_commit = [name for name, release in known.items() if release.commit == tag.commit]
+        at_commit = [
+            name
+            for name, release in known.items()
+            if release.commit == tag.commit and _counts(repository, release, sealed=sealed)
+        ]
         if not at_commit:
             raise Refused(
                 f"{tag.name} stands on a commit that is no release",

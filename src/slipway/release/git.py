@@ -4,7 +4,7 @@ import re
 import subprocess
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +14,12 @@ from slipway.release.redact import without_credentials
 
 _FIELDS = (
     "%(refname:lstrip=2)%00%(tag)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00"
-    "%(contents:subject)%0a%0a%(contents:body)%01"
+    "%(contents:subject)%0a%0a%(contents:body)%00"
 )
+_FIELD_COUNT = 6
 _SHA_LENGTH = 40
+_LAST_DATE = datetime(9999, 12, 30, tzinfo=UTC)
+"""A day before the last that Python knows, wherever one is: somebody may date a tag as late as they like."""
 ORIGIN = "origin"
 _PUSHES, _PAUSE_SECONDS = 5, 0.3
 _MEANWHILE = ("atomic transaction failed", "cannot lock ref", "failed to update ref")
@@ -65,10 +68,13 @@ class Repository:
 
         Raises:
             InputError: There is none, or it is none of Slipway's.
+            GitError: Git does not tell, as of a repository of somebody else.
         """
         try:
             top = _run(["rev-parse", "--show-toplevel"], Path())
-        except GitError:
+        except GitError as error:
+            if "not a git repository" not in str(error):
+                raise
             raise InputError("this is not a git repository", next_command="git clone ...") from None
         root = Path(top.strip())
         for needed in ("params.yaml", "dvc.yaml"):
@@ -81,10 +87,13 @@ class Repository:
 
         Raises:
             InputError: There is no commit yet.
+            GitError: Git does not tell.
         """
         try:
             return self._git("rev-parse", "--verify", "HEAD").strip()
-        except GitError:
+        except GitError as error:
+            if "Needed a single revision" not in str(error):
+                raise
             raise InputError("there is no commit yet", next_command="git commit") from None
 
     def files(self) -> list[str]:
@@ -103,22 +112,20 @@ class Repository:
         return [entry[3:] for entry in status.split("\0") if entry]
 
     def tags(self, pattern: str) -> list[Tag]:
-        """Annotated tags whose names match a glob."""
+        """Annotated tags whose names match a glob; one whose date cannot be read is none."""
         listed = self._git("for-each-ref", f"--format={_FIELDS}", f"refs/tags/{pattern}")
+        # A message may hold any character but this one.
+        fields = listed.split("\0")[:-1]
+        records = (fields[start : start + _FIELD_COUNT] for start in range(0, len(fields), _FIELD_COUNT))
         return [
-            Tag(
-                name,
-                written_as,
-                commit[:_SHA_LENGTH],
-                datetime.fromtimestamp(int(at)).astimezone(),
-                by,
-                message.strip(),
-            )
-            for name, written_as, commit, at, by, message in (
-                record.strip("\n").split("\0") for record in listed.split("\1") if record.strip()
-            )
-            if at
+            Tag(name.lstrip("\n"), written_as, commit[:_SHA_LENGTH], date, by, message.strip())
+            for name, written_as, commit, at, by, message in records
+            if (date := _date(at))
         ]
+
+    def tag_names(self, pattern: str) -> list[str]:
+        """Names of all tags that match a glob, also of those that are not annotated, or cannot be read."""
+        return self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/tags/{pattern}").split()
 
     def resolve(self, revision: str) -> str | None:
         """Sha of the commit that a revision names, or None."""
@@ -134,6 +141,18 @@ class Repository:
         except GitError:
             return None
 
+    def at_origin(self, path: str) -> str | None:
+        """Text of a file on the origin's default branch, as last fetched, or None where it is not there."""
+        # A remote that was added, rather than cloned, has no HEAD here. Git lists them in this order.
+        branches = [f"refs/remotes/{ORIGIN}/{name}" for name in ("HEAD", "main", "master")]
+        known = self._git("for-each-ref", "--format=%(refname)", *branches).split()
+        return self.read(known[0], path) if known else None
+
+    def date(self, commit: str) -> datetime:
+        """When a commit was made, by its own word."""
+        said = self._git("show", "--no-patch", "--format=%ct", f"{commit}^{{commit}}")
+        return min(_date(said) or _LAST_DATE, _LAST_DATE)
+
     def content(self, revision: str, path: str) -> bytes | None:
         """Bytes of a file at a revision, as git keeps them, or None where it is not there."""
         command = ["git", "cat-file", "blob", f"{revision}:{path}"]
@@ -143,19 +162,21 @@ class Repository:
     def tag(self, name: str, commit: str, message: str, now: datetime, after: datetime | None) -> None:
         """Make an annotated tag, dated `now`, or a second after `after` where that is later; signed where there is a key.
 
-        GTO tells the current tag by its date, so a date must never be before the previous one's.
+        GTO tells the current tag by its date, so a date must never be before the previous one's. Nor is it before the
+        commit's, which would look as if somebody had dated it back.
 
         Raises:
             TagExistsError: A tag of this name exists.
             GitError: Git cannot make it: it knows no author, or cannot sign.
         """
-        date = max(now, after + timedelta(seconds=1)) if after else now
+        earliest = min(after, _LAST_DATE) + timedelta(seconds=1) if after else now
+        date = max(now, earliest, self.date(commit))
         try:
             with keys.given() as options:
                 kind = "--sign" if options or self._has_key else "--annotate"
                 self._git(
                     "tag", kind, "--message", message, name, commit,
-                    environment={"GIT_COMMITTER_DATE": f"{int(date.timestamp())} +0000"},
+                    environment={"GIT_COMMITTER_DATE": f"@{int(date.timestamp())} +0000"},
                     options=options,
                 )  # fmt: skip
         except GitError as error:
@@ -264,6 +285,15 @@ class Repository:
         return _run(arguments, self.root, environment, options)
 
 
+def _date(unix: str) -> datetime | None:
+    """When a tag was made; None where it does not say so, or says what no calendar has."""
+    try:
+        found = datetime.fromtimestamp(int(unix), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return found.astimezone() if found <= _LAST_DATE else found
+
+
 def _inherited() -> dict[str, str]:
     """The environment without what would lead to another repository than the one around the folder."""
     return {name: value for name, value in keys.withheld().items() if name not in _FOREIGN}
@@ -292,7 +322,10 @@ def _run(
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
         said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
+        # Git says itself what to do about a repository of somebody else.
+        trust = next((line.strip() for line in reason if "--add safe.directory" in line), None)
         raise GitError(
-            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}")
+            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}"),
+            next_command=trust,
         )
     return done.stdout

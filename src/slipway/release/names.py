@@ -16,6 +16,11 @@ _DESIRED = re.compile(rf"(?P<model>{_MODEL})#(?P<environment>{_ENVIRONMENT})#(?P
 FIRST = Version(1, 0, 0)
 
 
+def is_environment(text: str) -> bool:
+    """Whether a tag can name an environment so."""
+    return re.fullmatch(_ENVIRONMENT, text) is not None
+
+
 class ReleaseName(NamedTuple):
     """A release: a version of a model."""
 

@@ -10,6 +10,9 @@ from ruamel.yaml.error import YAMLError
 from slipway.errors import InputError
 from slipway.release.git import Repository
 
+_RECORDS = ("manifest", "runtime-record", "metrics")
+"""The artefacts of `dvc.yaml` that tell in git of what DVC stores."""
+
 
 class Pin(NamedTuple):
     """One object that DVC stores."""
@@ -64,9 +67,22 @@ def at(repository: Repository, revision: str, model: str) -> Pins:
 
 def records(repository: Repository, commit: str) -> dict[str, str]:
     """What the pipeline wrote into git itself, rather than into DVC: md5 by path, as `dvc.lock` has it."""
-    lock = YAML(typ="safe", pure=True).load(repository.read(commit, "dvc.lock") or "") or {}
+    lock = _yaml(repository, commit, "dvc.lock")
     outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
-    return {out["path"]: out["md5"] for out in outs if repository.read(commit, out["path"]) is not None}
+    # A folder has no bytes of its own: DVC's digest is of a list that git does not keep.
+    return {out["path"]: out["md5"] for out in outs if repository.content(commit, out["path"]) is not None}
+
+
+def unlocked(repository: Repository, commit: str) -> list[str]:
+    """The records that a release is read from and that `dvc.lock` does not pin: anybody may have written them."""
+    artefacts = _yaml(repository, commit, "dvc.yaml").get("artifacts", {})
+    locked = records(repository, commit)
+    paths = [artefacts[name]["path"] for name in _RECORDS if name in artefacts]
+    return [path for path in paths if path not in locked]
+
+
+def _yaml(repository: Repository, commit: str, path: str) -> dict[str, Any]:
+    return YAML(typ="safe", pure=True).load(repository.read(commit, path) or "") or {}
 
 
 def in_work_tree(repository: Repository, model: str) -> Pins:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from slipway.errors import InputError, Refused
+from slipway.release import chain
 from slipway.release.create import releases
 from slipway.release.git import OriginError, Repository, Tag, TagExistsError
 from slipway.release.names import ReleaseName
@@ -31,26 +32,38 @@ class Quarantine(NamedTuple):
         return f"{self.release.label} is in quarantine since {self.at:%Y-%m-%d %H:%M}, by {self.by}: {self.reason}"
 
 
-def current(repository: Repository, model: str) -> dict[str, Quarantine]:
-    """The releases that are in quarantine, by label."""
-    newest: dict[ReleaseName, tuple[int, Tag]] = {}
-    for tag in repository.tags(f"{_PREFIX}/{model}/*/*"):
-        found = _parsed(tag.name, model)
-        if found and found[1] > newest.get(found[0], (0, tag))[0]:
-            newest[found[0]] = (found[1], tag)
-    return {
-        name.label: Quarantine(name, _reason(tag.message), tag.at, tag.by)
-        for name, (_, tag) in sorted(newest.items())
-        if _action(tag.message) == "quarantine"
-    }
+def current(repository: Repository, model: str, *, sealed: bool = False) -> dict[str, Quarantine]:
+    """The releases that are in quarantine, by label.
+
+    Args:
+        repository: Where.
+        model: Whose releases.
+        sealed: Whether only tags count that are signed by somebody who may, where the repository says who.
+    """
+    return _barred(repository, f"{_PREFIX}/{model}/*/*", model, sealed=sealed)
 
 
-def refuse(repository: Repository, name: ReleaseName) -> None:
+def refuse(repository: Repository, name: ReleaseName, *, sealed: bool = False) -> None:
     """Raise Refused where a release is in quarantine."""
-    if found := current(repository, name.model).get(name.label):
+    barred = _barred(repository, f"{_PREFIX}/{name.model}/{name.label}/*", name.model, sealed=sealed)
+    if found := barred.get(name.label):
         raise Refused(
             str(found), next_command=f"slipway release --unquarantine {name.label}, once that is mended"
         )
+
+
+def _barred(repository: Repository, pattern: str, model: str, *, sealed: bool) -> dict[str, Quarantine]:
+    """What the newest tags of each release say, of those that count."""
+    newest: dict[ReleaseName, Tag] = {}
+    numbered = [(*found, tag) for tag in repository.tags(pattern) if (found := _parsed(tag.name, model))]
+    for name, _, tag in sorted(numbered, key=lambda each: each[:2], reverse=True):
+        if name not in newest and not (sealed and chain.is_forged(repository, tag.name)):
+            newest[name] = tag
+    return {
+        name.label: Quarantine(name, _reason(tag.message), tag.at, tag.by)
+        for name, tag in sorted(newest.items())
+        if _action(tag.message) == "quarantine"
+    }
 
 
 def declare(
@@ -61,6 +74,7 @@ def declare(
     now: datetime,
     *,
     shared: bool = False,
+    sealed: bool = False,
 ) -> Quarantine:
     """Write down that a release failed by its own fault; nothing is written where it is in quarantine already.
 
@@ -71,33 +85,39 @@ def declare(
         reason: How.
         now: Of the tag.
         shared: Whether the origin is told.
+        sealed: Whether the tag must be signed by somebody who may, where the repository says who.
 
     Raises:
         OriginError: The origin cannot be told; it is in quarantine for this clone.
+        Refused: Nobody who may has signed it.
         GitError: Git cannot make the tag.
     """
-    found = current(repository, name.model).get(name.label)
+    found = current(repository, name.model, sealed=sealed).get(name.label)
     if found is None:
-        _bar(repository, name, environment, reason, now)
+        _bar(repository, name, environment, reason, now, sealed=sealed)
     if shared:
         share(repository, name.model)
         # Others may have barred it, and let it go again, before it failed here.
-        if name.label not in current(repository, name.model):
-            return declare(repository, name, environment, reason, now, shared=True)
-    return current(repository, name.model)[name.label]
+        if name.label not in current(repository, name.model, sealed=sealed):
+            return declare(repository, name, environment, reason, now, shared=True, sealed=sealed)
+    return current(repository, name.model, sealed=sealed)[name.label]
 
 
-def _bar(repository: Repository, name: ReleaseName, environment: str, reason: str, now: datetime) -> None:
+def _bar(
+    repository: Repository, name: ReleaseName, environment: str, reason: str, now: datetime, *, sealed: bool
+) -> None:
     said = " ".join(reason.split())
     title = said if len(said) <= _TITLE_LENGTH else f"{said[:_TITLE_LENGTH]}..."
     body = f"Action: quarantine\nRelease: {name.label}\nEnvironment: {environment}\n\n{reason}"
     # Somebody else may have seen it fail at the same time.
     with suppress(TagExistsError):
-        _write(repository, name, f"{title}\n\n{body}", now)
+        _write(repository, name, f"{title}\n\n{body}", now, sealed=sealed)
 
 
 def lift(repository: Repository, name: ReleaseName, now: datetime, *, shared: bool = False) -> Quarantine:
     """Let a release be rolled out again, by a tag beside the one that barred it; returns what is lifted.
+
+    What bars it everywhere is lifted by a tag that counts everywhere; what only `local` knows of, by any.
 
     Args:
         repository: Where.
@@ -107,12 +127,14 @@ def lift(repository: Repository, name: ReleaseName, now: datetime, *, shared: bo
 
     Raises:
         InputError: There is no such release, or it is not in quarantine.
+        Refused: Nobody who may has signed it; then nothing is lifted.
         OriginError: The origin cannot be asked, or told; then nothing is lifted here either.
         GitError: Git cannot make the tag.
     """
     if shared:
         repository.fetch_tags()
-    barred = current(repository, name.model)
+    counting = current(repository, name.model, sealed=True)
+    barred = current(repository, name.model) | counting
     found = barred.get(name.label)
     if found is None:
         there = ", ".join(barred) or "none"
@@ -121,7 +143,7 @@ def lift(repository: Repository, name: ReleaseName, now: datetime, *, shared: bo
             next_command=f"git tag --list '{_PREFIX}/*'",
         )
     message = f"Lift the quarantine of {name.label}\n\nAction: lift\nRelease: {name.label}\n\nIt was: {found.reason}"
-    tag = _write(repository, name, message, now)
+    tag = _write(repository, name, message, now, sealed=name.label in counting)
     if shared:
         try:
             share(repository, name.model)
@@ -150,16 +172,19 @@ def _publish(repository: Repository, model: str) -> None:
         repository.publish(names)
 
 
-def _write(repository: Repository, name: ReleaseName, message: str, now: datetime) -> str:
-    numbered = [
-        (found[1], tag)
-        for tag in repository.tags(f"{_PREFIX}/{name.model}/{name.label}/*")
-        if (found := _parsed(tag.name, name.model))
-    ]
-    number, newest = max(numbered, key=lambda each: each[0], default=(0, None))
+def _write(repository: Repository, name: ReleaseName, message: str, now: datetime, *, sealed: bool) -> str:
+    series = f"{_PREFIX}/{name.model}/{name.label}"
+    known = [_parsed(tag, name.model) for tag in repository.tag_names(f"{series}/*")]
+    number = max((found[1] for found in known if found), default=0)
     commit = _commit(repository, name, releases(repository, name.model))
-    tag = f"{_PREFIX}/{name.model}/{name.label}/{number + 1}"
-    repository.tag(tag, commit, message, now, newest.at if newest else None)
+    tag = f"{series}/{number + 1}"
+    earlier = repository.tags(f"{series}/*")
+    after = (
+        chain.last_date(repository, earlier) if sealed else max((each.at for each in earlier), default=None)
+    )
+    repository.tag(tag, commit, message, now, after)
+    if sealed:
+        chain.seal(repository, tag)
     return tag
 
 

@@ -8,6 +8,8 @@ from importlib import metadata
 from math import isinf
 from typing import NamedTuple
 
+from packaging.utils import NormalizedName, canonicalize_name
+
 from slipway import bundle, params
 from slipway.errors import InputError, MachineError, Refused, SlipwayError
 from slipway.release import likeness, objects, pins
@@ -117,11 +119,11 @@ def refuse_another_environment(lock: str | None, revision: str) -> None:
     """
     if lock is None:
         return
-    locked: dict[str, set[str]] = {}
+    locked: dict[NormalizedName, set[str]] = {}
     for package in tomllib.loads(lock).get("package", []):
         if "version" in package and "registry" in package.get("source", {}):
-            locked.setdefault(package["name"], set()).add(package["version"])
-    installed = {each.name.lower().replace("_", "-"): each.version for each in metadata.distributions()}
+            locked.setdefault(canonicalize_name(package["name"]), set()).add(package["version"])
+    installed = {canonicalize_name(each.name): each.version for each in metadata.distributions()}
     others = sorted(
         f"{name} {installed[name]}, not {' or '.join(sorted(versions))}"
         for name, versions in locked.items()
@@ -174,10 +176,12 @@ def _judged(
 ) -> tuple[Verdict, str]:
     """The verdict on all, and how far what differs agrees."""
     verdicts = {finding.verdict for finding in findings}
-    if verdicts <= {Verdict.IDENTICAL}:
-        return Verdict.IDENTICAL, ""
     if Verdict.DIFFERENT in verdicts:
         return Verdict.DIFFERENT, ""
+    if loose := pins.unlocked(repository, commit):
+        return Verdict.DIFFERENT, f"dvc.lock does not pin {', '.join(loose)}, which a release is read from"
+    if verdicts <= {Verdict.IDENTICAL}:
+        return Verdict.IDENTICAL, ""
     try:
         others = dict(other for finding in findings for other in finding.others)
         return _compared(repository, commit, room, others)
@@ -205,6 +209,13 @@ def _compared(
         objects.unpacked(objects.obtain(repository.root, locked.bundle)) as old,
         objects.unpacked(room.path(locked.bundle.path)) as new,
     ):
+        tolerance = settings.package.golden_tolerance
+        # What the locked bundle says is under suspicion itself.
+        if old.golden.tolerance != tolerance:
+            return (
+                Verdict.DIFFERENT,
+                f"the locked bundle tolerates {old.golden.tolerance:g}, params.yaml {tolerance:g}",
+            )
         scorer = new.scorer()
         # Golden rows alone would let a model pass that answers all but these otherwise.
         gaps = {name: likeness.gap(old.folder / name, new.folder / name, name) for name in bundle.CONTENTS}
@@ -221,13 +232,15 @@ def _compared(
         for answer, expected in zip(answers, old.golden.expected, strict=True)
     )
     furthest = max(gaps, key=gaps.__getitem__)
-    within = not wrong and gaps[furthest] <= old.golden.tolerance
+    within = not wrong and gaps[furthest] <= tolerance
     beyond = (
         f"in {furthest} more than numbers"
         if isinf(gaps[furthest])
         else f"numbers by {gaps[furthest]:.3g} ({furthest})"
     )
-    agreement = f"{len(answers)} golden rows differ by {gap:.3g} at most, {beyond}; {old.golden.tolerance:g} is tolerated"
+    agreement = (
+        f"{len(answers)} golden rows differ by {gap:.3g} at most, {beyond}; {tolerance:g} is tolerated"
+    )
     return Verdict.EQUIVALENT if within else Verdict.DIFFERENT, agreement
 
 

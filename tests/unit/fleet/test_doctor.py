@@ -47,6 +47,18 @@ def test_git_tells_its_version(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(
+    ("says", "expected"), [("2.34.1", "2.34.1"), ("2.33.9", None), ("10.0", "10.0"), ("of some sort", None)]
+)
+def test_a_git_that_cannot_sign_by_ssh_is_found_wanting(
+    workshop: Workshop, terraform: Terraform, says: str, expected: str | None
+) -> None:
+    git = terraform.path.with_name("git")
+    git.unlink()  # a link to the one of this machine
+    Program(git).does(f"print('git version {says}')")
+    assert found(workshop, "git") == expected
+
+
+@pytest.mark.parametrize(
     ("says", "expected"),
     [
         ("print('GNU Make 4.3\\nBuilt for x86_64')", "4.3"),

@@ -28,6 +28,16 @@ def test_an_unknown_environment_names_those_that_there_are(workshop: Workshop, n
     )
 
 
+@pytest.mark.parametrize("name", ["eu_west", "EU", "1st", "eu-"])
+def test_an_environment_that_no_tag_can_name_is_refused(workshop: Workshop, name: str) -> None:
+    (workshop.root / "terraform" / "environments" / name).mkdir()
+    with pytest.raises(
+        InputError, match=rf"environments/{name}: an environment's name has a-z, 0-9 and -"
+    ) as caught:
+        Environment.named(name, workshop.repository)
+    assert str(caught.value.next_command).startswith("git mv terraform/environments/")
+
+
 def test_only_local_is_this_machine(workshop: Workshop) -> None:
     here = [Environment.named(name, workshop.repository).is_here for name in ("local", "staging")]
     assert here == [True, False]

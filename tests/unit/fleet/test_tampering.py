@@ -1,75 +1,23 @@
 """Whoever may push, but not sign, changes nothing that is rolled out; and whoever may sign cannot contradict the lock."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.unit.fleet.seals import ENVIRONMENT, bring, declare, forge, other_key, sealed, team
 from tests.unit.machine import Host
 from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import Refused, SlipwayError
 from slipway.fleet import host as hosts
 from slipway.fleet.context import Context
-from slipway.fleet.environment import Environment
-from slipway.fleet.wanted import declared, released
+from slipway.fleet.wanted import released
 from slipway.release import chain, desired, keys, pins
 from slipway.release.names import ReleaseName
 
-ENVIRONMENT = "staging"
-
-
-def key_of(folder: Path, who: str) -> tuple[str, str]:
-    """A new key: the private one's text, and a line of allowed signers."""
-    file = folder / who
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "256", "-N", "", "-C", who, "-f", str(file)], check=True
-    )
-    kind, public, _ = file.with_suffix(".pub").read_text().split()
-    return file.read_text(), f'{who}@example.org namespaces="git" {kind} {public}\n'
-
-
-@pytest.fixture
-def other_key(tmp_path: Path) -> str:
-    """A key that counts for nothing."""
-    return key_of(tmp_path, "mallory")[0]
-
-
-@pytest.fixture
-def sealed(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """Two releases of somebody who may sign; staging should run the second."""
-    private, line = key_of(tmp_path, "ada")
-    monkeypatch.setenv(keys.KEY, private)
-    workshop.write({chain.SIGNERS: line})
-    workshop.commit()
-    for model in ("model 2", "model 3"):
-        workshop.train(model=model)
-        declare(workshop, workshop.release())
-    return workshop
-
-
-@pytest.fixture
-def team(context: Context, sealed: Workshop) -> Context:
-    return context._replace(environment=Environment(ENVIRONMENT, sealed.repository))
-
-
-def declare(workshop: Workshop, name: ReleaseName) -> None:
-    desired.declare(workshop.repository, ENVIRONMENT, name, "deploy", NOW, sealed=True)
-
-
-def bring(context: Context, reports: dict[str, hosts.Report] | None = None) -> None:
-    """What `reconcile` reads before it touches a host."""
-    wanted = declared(context, reports or {})
-    assert wanted.source
-    for pin in (wanted.source.pins.bundle, wanted.source.pins.runtime):
-        wanted.source.file(context.environment.repository, pin)
-
-
-def forge(workshop: Workshop, tag: str, message: str, commit: str = "HEAD") -> None:
-    """Make, or move, a tag as anybody can who may push."""
-    workshop.git("tag", "--force", "--annotate", "--message", message, tag, commit)
+__all__ = ["other_key", "sealed", "team"]
 
 
 def spoil(workshop: Workshop, md5: str, content: bytes | None = None) -> None:
@@ -174,6 +122,24 @@ def points_the_lock_to_another_object(workshop: Workshop, _: str) -> None:
     replace(workshop, "dvc.lock", workshop.pins.bundle.md5, before)
 
 
+def turns_line_ends(workshop: Workshop, _: str) -> None:
+    replace(workshop, "reports/metrics.json", "{\n", "{\r\n")
+
+
+def points_metrics_to_a_file_of_its_own(workshop: Workshop, _: str) -> None:
+    text = (workshop.root / "reports/metrics.json").read_text()
+    workshop.write({"docs/metrics.json": text.replace("0.95", "0.99")})
+    replace(workshop, "dvc.yaml", "metrics: {path: reports/", "metrics: {path: docs/")
+
+
+def declares_by_a_lightweight_tag(workshop: Workshop, _: str) -> None:
+    workshop.git("tag", f"wear#{ENVIRONMENT}#3", "HEAD~1")
+
+
+def declares_what_is_no_release(workshop: Workshop, _: str) -> None:
+    forge(workshop, f"wear#{ENVIRONMENT}#3", "Action: deploy\nRelease: v9.9.9")
+
+
 def lets_a_key_lapse(workshop: Workshop, _: str) -> None:
     file = workshop.root / chain.SIGNERS
     day = (NOW - timedelta(days=30)).strftime("%Y%m%d")
@@ -202,7 +168,11 @@ TAMPERINGS: dict[Callable[[Workshop, str], None], str] = {
     swaps_the_manifest: r"the link lock -> manifest.json is broken",
     edits_a_metric: r"the link lock -> reports/metrics.json is broken",
     points_the_lock_to_another_object: r"artifacts/bundle.tar .* is corrupt",
-    lets_a_key_lapse: r"the link signer -> tag is broken",
+    turns_line_ends: r"the link lock -> reports/metrics.json is broken",
+    points_metrics_to_a_file_of_its_own: r"lock -> docs/metrics.json is broken: dvc.lock does not pin it",
+    declares_by_a_lightweight_tag: r"wear#staging#3 is a lightweight tag, or one that cannot be read",
+    declares_what_is_no_release: r"wear#staging#3 .* the link signer -> tag is broken: it is not signed",
+    lets_a_key_lapse: r"signer -> tag is broken: its key, SHA256:\S+, is listed, but had lapsed",
     takes_a_signer_off_the_list: rf"wear#staging#2 .* {OTHER_KEY}",
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from semver import Version
 from tests.unit.workshop import MODEL, NOW, Workshop
 
-from slipway.errors import InputError, Refused
+from slipway.errors import InputError, Locked, Refused
 from slipway.release import create
 from slipway.release.git import GitError, OriginError, Repository, Tag
 from slipway.release.names import ReleaseName
@@ -91,7 +91,7 @@ def test_releases_are_listed_the_oldest_version_first(versions: list[tuple[int, 
     class Listed(Repository):
         def _git(self, *_: str, **__: object) -> str:
             return "".join(
-                f"wear@v{major}.{minor}.{patch}\0\0{'a' * 40}\x001700000000\0Ada\0x\1\n"
+                f"wear@v{major}.{minor}.{patch}\0\0{'a' * 40}\x001700000000\0Ada\0x\0\n"
                 for major, minor, patch in versions
             )
 
@@ -242,10 +242,21 @@ def test_a_release_that_exists_is_not_made_again(workshop: Workshop) -> None:
 
 def test_a_plain_tag_of_that_name_is_not_overwritten(workshop: Workshop) -> None:
     workshop.git("tag", "wear@v1.0.0")
-    error = workshop.refusal()
+    error = workshop.refusal("v1.0.0")
     assert isinstance(error, Refused)
     assert error.exit_code == 3
-    assert str(error).startswith("wear@v1.0.0 was not made: `git tag --annotate` failed: tag 'wear@v1.0.0'")
+    assert str(error).startswith("wear@v1.0.0 exists, as a lightweight tag or one that cannot be read")
+    assert workshop.release().label == "v1.0.1"
+
+
+def test_a_release_of_a_commit_without_a_pipeline_does_not_count(workshop: Workshop) -> None:
+    workshop.release()
+    workshop.git("rm", "--quiet", "dvc.lock")
+    commit = workshop.commit()
+    workshop.git("reset", "--quiet", "--hard", "HEAD~1")
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v999.0.0", commit)
+    workshop.train(model="model 2")
+    assert workshop.release().label == "v1.1.0"
 
 
 @pytest.mark.parametrize("artefact", ["bundle", "runtime", "acceptance"])
@@ -337,7 +348,7 @@ def test_what_the_origin_does_not_take_is_not_released(
     assert workshop.tags == ([] if is_new else ["wear@v1.0.0"])
 
 
-def test_of_two_that_release_at_once_the_second_is_refused(
+def test_of_two_that_release_at_once_the_second_is_locked_out(
     workshop: Workshop, origin: Path, tmp_path: Path
 ) -> None:
     made = workshop_release(workshop)
@@ -345,8 +356,9 @@ def test_of_two_that_release_at_once_the_second_is_refused(
     create.share(workshop.repository, made)
     eve = Workshop(tmp_path / "eve")
     eve.git("tag", "--force", "--annotate", "--message", "Eve's", made.name.tag)
-    with pytest.raises(Refused, match=r"origin has another wear@v1.0.0"):
+    with pytest.raises(Locked, match=r"origin has another wear@v1.0.0") as caught:
         create.share(eve.repository, made)
+    assert caught.value.exit_code == 5
     assert eve.tags == []
     assert origin.is_dir()
 

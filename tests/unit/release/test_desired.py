@@ -210,15 +210,24 @@ def test_a_lightweight_tag_declares_nothing(workshop: Workshop) -> None:
     assert current(workshop) is None
 
 
-def test_a_lightweight_tag_in_the_place_of_the_next_declaration_is_named(workshop: Workshop) -> None:
+def test_a_lightweight_tag_in_the_place_of_the_next_declaration_is_left_out(workshop: Workshop) -> None:
     (first,) = workshop.releases(1)
     workshop.git("tag", "wear#local#1")
+    assert declare(workshop, first).name.number == 2
+
+
+def test_what_a_lightweight_tag_covers_is_declared_anew(workshop: Workshop) -> None:
+    (first,) = workshop.releases(1)
+    declare(workshop, first)
+    workshop.git("tag", "wear#local#5")
     with pytest.raises(Refused) as caught:
-        desired.declare(workshop.repository, "local", first, "deploy", NOW)
+        desired.refuse_forged(workshop.repository, MODEL, "local", sealed=False)
     assert str(caught.value) == (
-        "wear#local#1 exists as a lightweight tag, which says neither who wants what nor why\n"
-        "  next: git tag --delete 'wear#local#1', then the same command again"
+        "wear#local#5 is a lightweight tag, or one that cannot be read: it says neither who wants what nor why\n"
+        "  next: git tag --annotate (or --sign) 'wear#local#6' COMMIT; wear#local#5 may stay"
     )
+    assert declare(workshop, first).name.number == 6
+    desired.refuse_forged(workshop.repository, MODEL, "local", sealed=False)
 
 
 def test_a_declaration_on_a_commit_that_is_no_release_is_refused(workshop: Workshop) -> None:

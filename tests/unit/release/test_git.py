@@ -27,6 +27,17 @@ def test_outside_of_git_there_is_no_repository(tmp_path: Path, monkeypatch: pyte
     assert str(caught.value) == "this is not a git repository\n  next: git clone ..."
 
 
+def test_of_somebody_elses_repository_git_says_what_to_do(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.chdir(workshop.root)
+    for ask in (Repository.here, workshop.repository.head):
+        with pytest.raises(GitError, match="failed: detected dubious ownership in repository at") as caught:
+            ask()
+        assert caught.value.next_command == f"git config --global --add safe.directory {workshop.root}"
+
+
 @pytest.mark.parametrize("needed", ["params.yaml", "dvc.yaml"])
 def test_a_repository_without_a_pipeline_is_none_of_ours(
     workshop: Workshop, needed: str, monkeypatch: pytest.MonkeyPatch
@@ -80,6 +91,39 @@ def test_only_annotated_tags_count(workshop: Workshop) -> None:
     workshop.git("tag", "wear@v1.0.0")
     workshop.git("tag", "--annotate", "--message", "second", "wear@v1.1.0")
     assert [tag.name for tag in workshop.repository.tags("wear@*")] == ["wear@v1.1.0"]
+
+
+def test_a_message_may_hold_any_character(workshop: Workshop) -> None:
+    said = "odd \1 and\2\n\n\1\nmore \x1f\x7f"
+    for name in ("wear@v1.0.0", "wear@v1.1.0"):
+        workshop.repository.tag(name, "HEAD", said, NOW, None)
+    assert [(tag.name, tag.message) for tag in workshop.repository.tags("wear@*")] == [
+        ("wear@v1.0.0", said), ("wear@v1.1.0", said),
+    ]  # fmt: skip
+
+
+def dated(workshop: Workshop, name: str, seconds: int) -> None:
+    """A tag of any date, which `git tag` would not make."""
+    head = workshop.git("rev-parse", "HEAD")
+    text = f"object {head}\ntype commit\ntag {name}\ntagger Eve <eve@example.org> {seconds} +0000\n\nx\n"
+    file = workshop.root / ".git" / "odd"
+    file.write_text(text)
+    workshop.git("update-ref", f"refs/tags/{name}", workshop.git("hash-object", "-t", "tag", "-w", str(file)))
+
+
+@pytest.mark.parametrize("seconds", [253402300800, 10**14, 2**63, 10**30])
+def test_a_tag_whose_date_cannot_be_read_is_none_and_hides_no_other(workshop: Workshop, seconds: int) -> None:
+    dated(workshop, "wear@v7.0.0", seconds)
+    workshop.repository.tag("wear@v1.0.0", "HEAD", "x", NOW, None)
+    assert "wear@v1.0.0" in [tag.name for tag in workshop.repository.tags("wear@*")]
+    assert workshop.repository.tag_names("wear@*") == ["wear@v1.0.0", "wear@v7.0.0"]
+
+
+def test_a_tag_of_the_last_second_of_all_is_followed_by_another(workshop: Workshop) -> None:
+    dated(workshop, "wear@v1.0.0", 253402300799)
+    (last,) = workshop.repository.tags("wear@*")
+    workshop.repository.tag("wear@v1.1.0", "HEAD", "x", NOW, last.at)
+    assert len(workshop.repository.tags("wear@*")) == 2
 
 
 def test_only_tags_of_the_pattern_are_listed(workshop: Workshop) -> None:

@@ -265,6 +265,21 @@ def test_an_origin_that_refuses_leaves_no_tag_here_or_there(team: Team) -> None:
     assert desired.current(team.ada, MODEL, ENVIRONMENT) is None
 
 
+def test_a_declaration_of_whoever_was_alone_gives_way_by_its_name(team: Team) -> None:
+    """Both declared the first one while the other could not hear; the origin has Eve's."""
+    subprocess.run(["git", "push", "--quiet", "--tags", "origin"], cwd=team.ada.root, check=True)
+    team.eve.fetch_tags()
+    desired.declare(team.ada, ENVIRONMENT, team.release, "rollback", NOW)
+    declare(team, team.eve)
+    with pytest.raises(
+        MovedError, match=f"origin has another {MODEL}#{ENVIRONMENT}#1 than this clone"
+    ) as caught:
+        declare(team, team.ada, "rollback")
+    assert str(caught.value.next_command).startswith(
+        f"git tag --delete '{MODEL}#{ENVIRONMENT}#1', if origin is right"
+    )
+
+
 def test_what_was_declared_but_not_told_is_told_by_the_next(team: Team) -> None:
     desired.declare(team.ada, ENVIRONMENT, team.release, "rollback", NOW)
     assert team.tags() == set()

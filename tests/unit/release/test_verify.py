@@ -264,6 +264,24 @@ def test_other_packages_than_the_locked_ones_are_refused(revision: str, followin
     assert caught.value.next_command == following
 
 
+def test_a_package_with_a_dot_in_its_name_is_compared_too() -> None:
+    found = (
+        '[[package]]\nname = "ruamel-yaml"\nversion = "0.1"\nsource = {registry = "https://example.org"}\n'
+    )
+    with pytest.raises(MachineError, match=r"names: ruamel-yaml \S+, not 0.1"):
+        verify.refuse_another_environment(found, "HEAD")
+
+
+def test_metrics_that_no_stage_writes_are_named(workshop: Workshop) -> None:
+    text = (workshop.root / "reports" / "metrics.json").read_text()
+    workshop.write({"docs/metrics.json": text.replace('"recall": 0.95', '"recall": 0.99')})
+    edit(workshop.root / "dvc.yaml", "metrics: {path: reports/", "metrics: {path: docs/")
+    workshop.commit()
+    found = verified(workshop)
+    assert found.verdict is Verdict.DIFFERENT
+    assert found.agreement == "dvc.lock does not pin docs/metrics.json, which a release is read from"
+
+
 def test_the_packages_of_our_own_lock_are_those_that_are_installed() -> None:
     verify.refuse_another_environment((Path(__file__).parents[3] / "uv.lock").read_text(), "HEAD")
 
