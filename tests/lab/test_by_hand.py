@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lab.machine import Host
     from lab.play import Played
 
+pytestmark = pytest.mark.nightly
+
 UNIT = "/etc/systemd/system/slipway@.service"
 FLIP = "import sys; f = open(sys.argv[1], 'r+b'); f.seek(99); b = f.read(1); f.seek(99); f.write(bytes([b[0] ^ 1]))"
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lab.machine import Host
     from tests.lab.yard import Yard
 
+pytestmark = pytest.mark.nightly
+
 UNIT = "/etc/systemd/system/slipway@.service"
 
 

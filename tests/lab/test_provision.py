@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lab.lab import Lab
     from lab.machine import Host
 
+pytestmark = pytest.mark.nightly
+
 PORT, CLOSED_PORT = 8080, 8081
 BACKENDS = ("model-2", "model-3")
 MANAGED = ("model-2", "balancer-1")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lab.machine import Host
     from tests.lab.yard import Yard
 
+pytestmark = pytest.mark.nightly
+
 REFUSE = "Refuse a host that cannot serve the release"
 
 

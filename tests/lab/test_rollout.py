@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lab.lab import Lab
     from lab.machine import Host
 
+pytestmark = pytest.mark.nightly
+
 REFUSED, BARRED, ROLLED_BACK, LOCKED = 1, 3, 4, 5
 JUDGED = BARRED
 BROKEN = "/run/systemd/system/slipway@.service.d/broken.conf"

@@ -27,6 +27,7 @@ def provider() -> None:
         pytest.skip(refusal)
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("able", "provider")
 def test_the_story_of_production_is_told_and_nothing_is_left_of_it() -> None:

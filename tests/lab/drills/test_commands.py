@@ -25,13 +25,11 @@ CLONES = 10
 OWNER = f"/run/lock/slipway{HOME.replace('/', '-')}.owner"
 STEPS = ("collect", "provision", "preflight", "configure", "activate")
 """What a deploy says when each has ended."""
-TESTED = {"collect", "preflight", "configure"}
 
 
+@pytest.mark.nightly
 @pytest.mark.drill(3, "deploy killed -9")
-@pytest.mark.parametrize(
-    "step", [pytest.param(s, marks=() if s in TESTED else pytest.mark.nightly) for s in STEPS]
-)
+@pytest.mark.parametrize("step", STEPS)
 def test_a_deploy_that_is_killed_is_finished_by_the_same_command(drill: Drill, step: str) -> None:
     with drill.load():
         drill.brings(drill.new)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.lab.drills.drill import Drill
 
+pytestmark = pytest.mark.nightly
+
 FAILED, ROLLED_BACK = 1, 4
 SECONDS = 300
 
@@ -47,7 +49,6 @@ def test_a_deploy_that_loses_a_host_goes_back_and_succeeds_when_it_is_there_agai
     drill.ends_on(new, kills=1)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(9, "the same, with the policy to hold")
 def test_a_deploy_that_loses_a_host_holds_where_that_is_the_policy(drill: Drill) -> None:
     site, old, new = drill.site, drill.old, drill.new
@@ -66,7 +67,6 @@ def test_a_deploy_that_loses_a_host_holds_where_that_is_the_policy(drill: Drill)
     drill.ends_on(new, kills=1)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(10, "all hosts but one are lost")
 def test_the_last_host_goes_on_serving_whatever_a_deploy_meets(drill: Drill) -> None:
     site, old, new = drill.site, drill.old, drill.new
@@ -98,7 +98,6 @@ def test_a_host_that_only_the_controller_has_lost_goes_on_serving(drill: Drill) 
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(12, "balancer cut from a host")
 def test_a_host_that_the_balancer_has_lost_leaves_the_rotation_and_comes_back(drill: Drill) -> None:
     site, host = drill.site, drill.site.hosts["model-3"]
@@ -111,7 +110,6 @@ def test_a_host_that_the_balancer_has_lost_leaves_the_rotation_and_comes_back(dr
     drill.ends_on(drill.new)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(13, "partition during a rollback")
 def test_a_rollback_goes_on_without_a_host_names_it_and_is_finished_by_the_same_command(drill: Drill) -> None:
     site, old, new = drill.site, drill.old, drill.new
@@ -133,7 +131,6 @@ def test_a_rollback_goes_on_without_a_host_names_it_and_is_finished_by_the_same_
     drill.ends_on(old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(14, "10 % of the packets lost, 300 ms of latency")
 def test_over_a_bad_line_a_deploy_is_slower_and_succeeds(drill: Drill) -> None:
     site = drill.site

@@ -65,6 +65,7 @@ def test_bytes_of_another_release_are_refused(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
+@pytest.mark.nightly
 @pytest.mark.drill(23, "tag missing, or no dvc.lock at the tag")
 def test_a_release_that_is_none_names_those_that_are(drill: Drill) -> None:
     release = drill.site.forge(drill.site.candidate(), drop="dvc.lock")
@@ -77,6 +78,7 @@ def test_a_release_that_is_none_names_those_that_are(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
+@pytest.mark.nightly
 @pytest.mark.drill(24, "tag moved after its release")
 def test_a_tag_that_was_moved_is_refused(drill: Drill) -> None:
     site, tag = drill.site, drill.site.tag_of(drill.old)
@@ -146,6 +148,7 @@ def test_golden_rows_refuse_an_ill_model_before_it_gets_a_request(drill: Drill, 
     drill.ends_on(drill.old)
 
 
+@pytest.mark.nightly
 @pytest.mark.drill(27, "plausible but worse model")
 def test_a_plausible_model_that_decides_otherwise_is_aborted_in_its_bake(drill: Drill) -> None:
     site = drill.site
@@ -159,6 +162,7 @@ def test_a_plausible_model_that_decides_otherwise_is_aborted_in_its_bake(drill: 
     drill.ends_on(drill.old)
 
 
+@pytest.mark.nightly
 @pytest.mark.drill(30, "no traffic during the bake")
 def test_without_traffic_golden_rows_decide_and_nothing_is_promoted_for_want_of_data(drill: Drill) -> None:
     """No traffic means no load: there is one afterwards."""

@@ -12,6 +12,8 @@ from tests.local.workplace import until
 if TYPE_CHECKING:
     from tests.lab.drills.drill import Drill
 
+pytestmark = pytest.mark.nightly
+
 ROLLED_BACK = 4
 STARTS_MAXIMUM = 5
 SECONDS_AWAY = 5.0
@@ -59,7 +61,6 @@ def test_a_release_that_is_never_ready_is_taken_back_with_its_own_last_words(dri
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(18, "slow start")
 def test_a_release_that_starts_slowly_gets_no_request_before_it_is_ready(drill: Drill) -> None:
     with drill.load(), sabotaged(drill.site.hosts["model-1"], drill.new, SLOW_START):
@@ -67,7 +68,6 @@ def test_a_release_that_starts_slowly_gets_no_request_before_it_is_ready(drill: 
     drill.ends_on(drill.new)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(28, "p99 five times worse")
 def test_a_release_that_is_slow_is_aborted_in_its_bake(drill: Drill) -> None:
     site, release = drill.site, drill.site.another()
@@ -78,7 +78,6 @@ def test_a_release_that_is_slow_is_aborted_in_its_bake(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(29, "memory leak")
 def test_a_release_that_leaks_is_aborted_in_its_bake(drill: Drill) -> None:
     site, release = drill.site, drill.site.another()
@@ -89,7 +88,6 @@ def test_a_release_that_leaks_is_aborted_in_its_bake(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(29, "killed for want of memory")
 def test_a_slot_that_is_killed_for_want_of_memory_is_started_again_and_its_release_aborted(
     drill: Drill,
@@ -107,7 +105,6 @@ def test_a_slot_that_is_killed_for_want_of_memory_is_started_again_and_its_relea
     drill.ends_on(drill.old, kills=STARTS_MAXIMUM)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(31, "metrics cannot be read")
 def test_without_metrics_nothing_is_promoted(drill: Drill) -> None:
     site, release = drill.site, drill.site.another()
@@ -117,7 +114,6 @@ def test_without_metrics_nothing_is_promoted(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(2, "a service dies again and again")
 def test_a_slot_that_dies_again_and_again_leaves_the_rotation_once_until_it_is_rolled_out_again(
     drill: Drill,
@@ -143,7 +139,6 @@ def test_a_slot_that_dies_again_and_again_leaves_the_rotation_once_until_it_is_r
     drill.ends_on(drill.old, kills=kills)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(34, "balancer reloaded 100 times, killed, given a bad configuration")
 def test_the_balancer_survives_reloads_and_is_back_soon_after_a_kill(drill: Drill) -> None:
     balancer = drill.site.balancer
