@@ -304,6 +304,12 @@ def test_drift_is_looked_for_each_night_by_those_who_may_only_look(runner: Runne
     assert {job.environment for job in run.jobs.values() if job.steps} == {"staging-plan", "production-plan"}
 
 
+def test_each_night_what_takes_long_is_tested(runner: Runner) -> None:
+    run = runner("nightly", "schedule", {"schedule": "11 1 * * *"})
+    assert run.result == "success", run.log
+    assert runner.calls == ["make nightly"]
+
+
 def test_the_newest_release_is_rebuilt_each_night(runner: Runner) -> None:
     run = runner("reproduce", "schedule", {"schedule": "43 3 * * *"})
     assert run.result == "success", run.log

@@ -23,13 +23,24 @@ _PLOT = _WIDTH - _LEFT - 20
 
 def write(found: Report) -> str:
     """The whole page."""
-    body = _MARKDOWN.render(markdown.write(found))
-    pictures = "".join(_picture(each) for each in found.comparisons)
+    body = "".join(
+        [
+            _MARKDOWN.render(markdown.head(found)),
+            *(_comparison(each) for each in found.comparisons),
+            _MARKDOWN.render(markdown.tail(found)),
+        ]
+    )
     title = escape(f"Slipway: {found.title}")
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n<style>{_STYLE}</style>\n'
-        f"</head>\n<body>\n{body}{pictures}</body>\n</html>\n"
+        f"</head>\n<body>\n{body}</body>\n</html>\n"
     )
+
+
+def _comparison(found: Comparison) -> str:
+    """The picture stands with the metrics that it is of."""
+    metrics, rest = markdown.comparison(found)
+    return f"{_MARKDOWN.render(metrics)}{_picture(found)}{_MARKDOWN.render(rest)}"
 
 
 def _picture(found: Comparison) -> str:
@@ -41,9 +52,9 @@ def _picture(found: Comparison) -> str:
     height = _LINE * (len(shown) + 1)
     zero = _LEFT + _PLOT / 2
     rows = "".join(_row(each, number, reach) for number, each in enumerate(shown))
-    caption = escape(f"Against {found.old}: what is better lies to the right, with 95 % intervals")
+    caption = "What is better lies to the right, with 95 % intervals"
     return (
-        f'<h3>{caption}</h3>\n<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{caption}" font-size="14">\n'
+        f'<p>{caption}</p>\n<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{caption}" font-size="14">\n'
         f'<line x1="{zero}" y1="0" x2="{zero}" y2="{height - _LINE}" stroke="#1c2024"/>\n{rows}'
         f'<text x="{_LEFT}" y="{height - 8}" fill="#6e7781">{-reach:+.3f}</text>'
         f'<text x="{_WIDTH - 20}" y="{height - 8}" text-anchor="end" fill="#6e7781">{reach:+.3f}</text>\n</svg>\n'

@@ -13,21 +13,41 @@ _SIGNS = {Verdict.STOP: "⛔ Stop", Verdict.LOOK: "⚠️ Look", Verdict.FINE: "
 
 def write(found: Report) -> str:
     """The whole report; it ends with a line feed."""
-    parts = [
-        f"## {_SIGNS[found.verdict]}: {found.title}",
-        listing(found.reasons),
-        *([f"It would be released as **{plain(found.version)}**."] if found.version else []),
-        *(_comparison(each) for each in found.comparisons),
-        *([] if found.comparisons else [_alone(found)]),
-        *(infra_shown.markdown(each, level=3) for each in found.infrastructure),
-        _rollout(found),
-        *(["### Not in this report", listing(found.notes)] if found.notes else []),
-    ]
-    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
+    return joined(
+        [head(found), *(part for each in found.comparisons for part in comparison(each)), tail(found)]
+    )
 
 
-def _comparison(found: Comparison) -> str:
-    parts = [f"### Against {plain(found.old)}", _metrics(found)]
+def joined(parts: Iterable[str]) -> str:
+    """Parts as one text."""
+    return "\n\n".join(part.rstrip() for part in parts if part.strip()) + "\n"
+
+
+def head(found: Report) -> str:
+    """The verdict, and what follows from it."""
+    version = [f"It would be released as **{plain(found.version)}**."] if found.version else []
+    return joined([f"## {_SIGNS[found.verdict]}: {found.title}", listing(found.reasons), *version])
+
+
+def tail(found: Report) -> str:
+    """What is not about models."""
+    return joined(
+        [
+            *([] if found.comparisons else [_alone(found)]),
+            *(infra_shown.markdown(each, level=3) for each in found.infrastructure),
+            _rollout(found),
+            *(["### Not in this report", listing(found.notes)] if found.notes else []),
+        ]
+    )
+
+
+def comparison(found: Comparison) -> tuple[str, str]:
+    """The metrics, and the rest: a page has a picture of the metrics between them."""
+    return joined([f"### Against {plain(found.old)}", _metrics(found)]), joined(_details(found))
+
+
+def _details(found: Comparison) -> list[str]:
+    parts = []
     if found.same_model:
         parts.append("The model is the same, byte for byte.")
     if found.note:
@@ -50,8 +70,7 @@ def _comparison(found: Comparison) -> str:
         parts.append(_golden(found))
     if found.recorded and not found.same_model:
         parts += _recorded(found.recorded)
-    parts += [*_interface(found), *_data(found), *_cost(found)]
-    return "\n\n".join(part for part in parts if part)
+    return [*parts, *_interface(found), *_data(found), *_cost(found)]
 
 
 def _metrics(found: Comparison) -> str:
