@@ -4,8 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from slipway.errors import InputError
 from slipway.release.git import Repository
@@ -81,8 +80,13 @@ def unlocked(repository: Repository, commit: str) -> list[str]:
     return [path for path in paths if path not in locked]
 
 
+def _loaded(text: str) -> Any:
+    """What DVC has written, by the loader in C: a lock takes a tenth of the time that it takes in Python."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
 def _yaml(repository: Repository, commit: str, path: str) -> dict[str, Any]:
-    return YAML(typ="safe", pure=True).load(repository.read(commit, path) or "") or {}
+    return _loaded(repository.read(commit, path) or "") or {}
 
 
 def in_work_tree(repository: Repository, model: str) -> Pins:
@@ -126,8 +130,8 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         if text is None:
             raise InputError(f"{where} has no {path}", next_command="dvc repro")
         try:
-            parsed = json.loads(text) if path.endswith(".json") else YAML(typ="safe", pure=True).load(text)
-        except (ValueError, YAMLError) as error:
+            parsed = json.loads(text) if path.endswith(".json") else _loaded(text)
+        except (ValueError, yaml.YAMLError) as error:
             raise InputError(
                 f"{where}: {path} cannot be read: {' '.join(str(error).split())}",
                 next_command=f"git checkout REV -- {path}, of a commit before it was broken; then dvc repro",
