@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.local.workplace import REPOSITORY, Workplace, clone, overlay
 from tests.primed import primed
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,30 @@ def pytest_report_header(config: pytest.Config) -> str:
     return (
         f"left out or chosen by: -m {config.option.markexpr!r}; `make nightly` and `make drills` run the rest"
     )
+
+
+_LONGEST = "test_story.py"
+_TOGETHER = {
+    f"tests/pipeline/test_{name}.py": "what needs the pipeline run twice"
+    for name in ("dvc", "reproducible", "runtime", "verify")
+}
+"""Files that share a fixture which takes long, for one worker."""
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # it publishes no types
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return _TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != _LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ def test_a_model_that_nobody_has_trained_is_different(committed: Committed) -> N
     assert found.agreement in str(verify.refusal(found, "HEAD"))
 
 
-@pytest.mark.parametrize("tolerance", [1e-3, 1e9])
+@pytest.mark.parametrize("tolerance", [pytest.param(1e-3, marks=pytest.mark.nightly), 1e9])
 def test_a_forged_bundle_does_not_set_the_tolerance_it_is_judged_by(
     committed: Committed, tolerance: float
 ) -> None:
