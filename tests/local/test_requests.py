@@ -51,7 +51,7 @@ def test_requests_that_were_answered_are_fetched_and_asked_again_by_a_report(
         label, probability = known[each["row"]].values()
         assert each["old"] == f"{label} ({probability:.3f})", "which is what the caller was told"
     assert (
-        f"Of {ASKED + 1} recorded requests, {asked['changed']} are decided otherwise"
+        f"Of {ASKED + 1} rows of recorded requests, {asked['changed']} are decided otherwise"
         in (tmp_path / "report.md").read_text()
     )
 

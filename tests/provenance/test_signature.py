@@ -167,8 +167,8 @@ def test_a_key_of_another_kind_is_named_with_how_to_make_one(
     with pytest.raises(InputError) as caught:
         signature.given()
     assert str(caught.value) == (
-        f"SLIPWAY_SIGNING_KEY holds {words}; models are signed by ECDSA keys on P-256\n"
-        "  next: ssh-keygen -t ecdsa -b 256 -N '' -f signing-key"
+        f"SLIPWAY_SIGNING_KEY holds {words}; it takes the text of a key, and models are signed by ECDSA keys on P-256\n"
+        "  next: ssh-keygen -t ecdsa -b 256 -N '' -f ~/.ssh/release"
     )
 
 
@@ -203,9 +203,11 @@ def test_an_empty_variable_is_no_key(value: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_key_that_the_error_recommends_is_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert f"ssh-keygen {' '.join(KEY_KINDS['ecdsa'][:4])} -N '' -f signing-key" == signature._MAKE_ONE
-    subprocess.run(["bash", "-c", f"{signature._MAKE_ONE} -q"], cwd=tmp_path, check=True)
-    monkeypatch.setenv(KEY, (tmp_path / "signing-key").read_text())
+    assert f"ssh-keygen {' '.join(KEY_KINDS['ecdsa'][:4])} -N '' -f ~/.ssh/release" == signature._MAKE_ONE
+    (tmp_path / ".ssh").mkdir()
+    home = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run(["bash", "-c", f"{signature._MAKE_ONE} -q"], cwd=tmp_path, env=home, check=True)
+    monkeypatch.setenv(KEY, (tmp_path / ".ssh" / "release").read_text())
     assert signature.given()
 
 

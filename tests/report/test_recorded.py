@@ -40,8 +40,8 @@ def test_each_row_of_each_request_is_read(tmp_path: Path) -> None:
     file = written(tmp_path, line("one", 1.0), line("two", 2.0, 3.0))
     assert [(each.id, each.row["age"]) for each in read(tmp_path, [file])] == [
         ("one", 1.0),
-        ("two", 2.0),
-        ("two", 3.0),
+        ("two, row 1", 2.0),
+        ("two, row 2", 3.0),
     ]
 
 

@@ -217,6 +217,22 @@ def test_parameters_that_the_bundle_was_not_made_by_are_a_reason_to_stop(
         "the bundle was not made by these parameters: dvc.lock is stale, dvc repro makes it anew"
     ]
     assert told.found["version"] is None
+    assert (told.only["same_model"], told.only["decisions"]) == (False, None), (
+        "its bundle is an older commit's"
+    )
+
+
+def test_metrics_that_were_written_by_hand_are_a_reason_to_stop(report: Any, desk: Workplace) -> None:
+    desk.git("checkout", "--quiet", "--force", "-B", "polished", "better")
+    metrics = desk.root / "reports" / "metrics.json"
+    found = json.loads(metrics.read_text())
+    found["validation"]["recall"] = 1.0
+    metrics.write_text(json.dumps(found))
+    desk.git("commit", "--quiet", "--all", "--message", "Look better")
+    told = report("polished", "--base", "base")
+    assert told.found["verdict"] == "stop"
+    (reason,) = told.found["reasons"]
+    assert reason.startswith("reports/metrics.json: not what dvc.lock says")
 
 
 def test_another_split_is_not_compared_as_the_older_model_may_know_the_rows(report: Any) -> None:

@@ -49,7 +49,7 @@ def release(
     settings = params.load(repository.root / "params.yaml")
     made = create.made_before(repository, settings.model.name) if if_changed else None
     if made is None and dry_run:
-        made = create.planned(repository, settings.model.name, version)
+        made = create.planned(repository, settings, version)
     elif made is None:
         made = create.release(repository, settings, version, now())
     if push and not dry_run and made.is_here:
@@ -128,7 +128,8 @@ def report(
     found = build.build(repository, name, base, environment, plans, asked)
     page = files.write(found, repository.root / out)
     reasons = [f"  {line}" for line in found.reasons]
-    say("\n".join([f"{found.verdict}: {found.title}", *reasons, f"  next: {page}"]))
+    notes = [f"  not in it: {line}" for line in found.notes]
+    say("\n".join([f"{found.verdict}: {found.title}", *reasons, *notes, f"  next: {page}"]))
 
 
 def provenance(

@@ -15,23 +15,26 @@ from slipway.fleet.report import known_fleet
 
 _UNREACHABLE = 255
 """SSH's own exit code."""
+OWN = "slipway-"
+"""Begins the ids of acceptance rows and replays: nobody depends on their answers."""
 _SCRIPT = (
-    'set -- "$1" "$2"/predictions/*.jsonl; lines=$1; shift; [ ! -e "$1" ] || cat -- "$@" | tail -n "$lines"'
+    'set -- "$1" "$2"/predictions/*.jsonl; lines=$1; shift; [ ! -e "$1" ] || '
+    f"""cat -- "$@" | grep --text --invert-match '"request":"{OWN}' | tail -n "$lines\""""
 )
-"""Names of files are numbers of one length, the newest last."""
+"""Names of files are numbers of one length, the newest last; a quote in what a caller says is escaped."""
 
 
 class Fetched(NamedTuple):
     """What was recorded."""
 
     lines: dict[str, list[str]]
-    """By host: its newest requests, a line of JSON each, the newest last."""
+    """By host: the newest requests of its callers, a line of JSON each, the newest last."""
     lost: dict[str, str]
     """Hosts of which nothing could be had, and why."""
 
 
 def fetch(context: Context, last: int) -> Fetched:
-    """The newest recorded requests of each host.
+    """The newest requests of callers that each host has recorded.
 
     Args:
         context: The command.

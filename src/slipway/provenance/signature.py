@@ -21,7 +21,7 @@ from slipway.release.keys import KEY
 if TYPE_CHECKING:
     from model_signing import hashing
 
-_MAKE_ONE = "ssh-keygen -t ecdsa -b 256 -N '' -f signing-key"
+_MAKE_ONE = "ssh-keygen -t ecdsa -b 256 -N '' -f ~/.ssh/release"
 _OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
@@ -101,7 +101,10 @@ def _key(text: str) -> ec.EllipticCurvePrivateKey:
 
 
 def _unfit(what: str) -> InputError:
-    return InputError(f"{KEY} holds {what}; models are signed by ECDSA keys on P-256", next_command=_MAKE_ONE)
+    return InputError(
+        f"{KEY} holds {what}; it takes the text of a key, and models are signed by ECDSA keys on P-256",
+        next_command=_MAKE_ONE,
+    )
 
 
 def _every_file() -> "hashing.Config":

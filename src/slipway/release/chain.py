@@ -39,11 +39,19 @@ def check(repository: Repository, name: ReleaseName) -> None:
             raise _broken(name.tag, f"tag -> {what}", f"it says sha256 {said}, its commit {pinned}")
     if loose := pins.unlocked(repository, tag.commit):
         raise _broken(name.tag, f"lock -> {loose[0]}", "dvc.lock does not pin it, so no stage has written it")
-    for path, locked in pins.records(repository, tag.commit).items():
-        content = repository.content(tag.commit, path) or b""
+    for path, (locked, actual) in edited(repository, tag.commit).items():
+        raise _broken(name.tag, f"lock -> {path}", f"dvc.lock says md5 {locked}, the file has {actual}")
+
+
+def edited(repository: Repository, commit: str) -> dict[str, tuple[str, str]]:
+    """What the pipeline has written into git and is not what `dvc.lock` says: its md5 and the file's, by path."""
+    found = {}
+    for path, locked in pins.records(repository, commit).items():
+        content = repository.content(commit, path) or b""
         actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if actual != locked:
-            raise _broken(name.tag, f"lock -> {path}", f"dvc.lock says md5 {locked}, the file has {actual}")
+            found[path] = (locked, actual)
+    return found
 
 
 def trusted(repository: Repository, name: str) -> Tag:

@@ -127,8 +127,7 @@ class Room:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             )  # fmt: skip
             if done.returncode:
-                words = done.stdout.strip().splitlines()
-                return words[-1] if words else f"exit code {done.returncode}"
+                return _last_words(done.stdout) or f"exit code {done.returncode}"
         return ""
 
     def _stage(self, stage: "PipelineStage") -> Stage:
@@ -234,6 +233,14 @@ def opened(repository: Repository, commit: str) -> "Iterator[Room]":
                     next_command="dvc pull, or dvc push where the data was added",
                 ) from error
             yield room
+
+
+def _last_words(said: str) -> str:
+    """The last thing that a command said, with what stands below it: an error, and its reasons."""
+    lines = said.strip().splitlines()
+    start = max((number for number, line in enumerate(lines) if line[:1].strip()), default=0)
+    head, *rest = [line.strip() for line in lines[start:]] or [""]
+    return f"{head} {'; '.join(rest)}".strip()
 
 
 def _line(error: Exception) -> str:

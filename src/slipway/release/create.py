@@ -113,11 +113,19 @@ def _on(repository: Repository, commit: str, existing: dict[ReleaseName, Tag]) -
     return next(_counting(repository, there), None)
 
 
-def planned(repository: Repository, model: str, version: str | None) -> Made:
-    """What the release of the current commit would be, if nothing refused it."""
+def planned(repository: Repository, settings: Params, version: str | None) -> Made:
+    """What the release of the current commit would be, as far as git alone can tell.
+
+    Raises:
+        Refused: It is released already, or misses its gates.
+    """
+    model = settings.model.name
+    found = pins.at(repository, "HEAD", model)
+    _refuse_failed_gate(found, settings)
+    _refuse_second_release(repository, found, releases(repository, model))
     if version is not None:
         return Made(ReleaseName.parse(version, model), "as asked")
-    chosen, why = next_version(repository, model, pins.at(repository, "HEAD", model))
+    chosen, why = next_version(repository, model, found)
     return Made(ReleaseName(model, chosen), why)
 
 

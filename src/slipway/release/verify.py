@@ -17,6 +17,7 @@ from slipway.release.cleanroom import Made, Room, Stage, opened
 from slipway.release.git import Repository
 from slipway.release.pins import Pin
 
+_FAILS = "cannot be rebuilt"
 _SEEDS = (1, 2)
 """Of Python's hashes: a stage whose outputs depend on them is not deterministic."""
 
@@ -107,7 +108,9 @@ def refusal(found: Verification, revision: str) -> Refused:
                 *filter(None, [found.agreement]),
             ]
         ),
-        next_command="dvc repro --force, and commit what it makes",
+        next_command="dvc repro, which says more"
+        if any(reason.split(": ")[1].startswith(_FAILS) for reason in reasons)
+        else "dvc repro --force, and commit what it makes",
     )
 
 
@@ -141,10 +144,11 @@ def refuse_another_environment(lock: str | None, revision: str) -> None:
 def _rebuilt(room: Room, stage: Stage) -> Finding:
     """Run a stage, and say what is wrong with what its lock says."""
     reasons = [f"dvc.lock is of an older {what}" for what in stage.stale]
-    reasons += [f"{name} was changed by hand: it is not what dvc.lock says" for name in stage.edited]
     made = room.run(stage, _SEEDS[0])
     if made.failure:
+        # It may have written its outputs all the same: nobody need have edited them.
         return Finding(stage.name, Verdict.DIFFERENT, (*reasons, _why_it_fails(room, stage, made)))
+    reasons += [f"{name} was changed by hand: it is not what dvc.lock says" for name in stage.edited]
     room.keep(made)
     if unlocked := [name for name, digest in stage.outputs.items() if not digest]:
         reasons.append(f"dvc.lock knows no {', '.join(unlocked)}")
@@ -166,7 +170,7 @@ def _rebuilt(room: Room, stage: Stage) -> Finding:
 def _why_it_fails(room: Room, stage: Stage, made: Made) -> str:
     whole = room.run(stage, _SEEDS[0], everything=True)
     if whole.failure:
-        return f"cannot be rebuilt: {made.failure}"
+        return f"{_FAILS}: {made.failure}"
     room.keep(whole)
     return f"needs what it does not declare under deps: {made.failure}"
 

@@ -17,7 +17,7 @@ from slipway.fleet.infra_summary import Summary
 from slipway.params import parsed
 from slipway.pipeline.evaluate import gates
 from slipway.pipeline.package import params_digest
-from slipway.release import create, desired, objects
+from slipway.release import chain, create, desired, objects
 from slipway.release.git import Repository
 from slipway.release.pins import Pin
 from slipway.report import drift, recorded, side
@@ -108,7 +108,9 @@ def build(
         notes.append("this clone is shallow: releases and desired states may be missing")
     with ExitStack() as stack:
         head = repository.head()
-        new = stack.enter_context(side.opened(repository, head, f"HEAD ({head[:7]})", model))
+        new = _made(
+            repository, stack.enter_context(side.opened(repository, head, f"HEAD ({head[:7]})", model))
+        )
         known = _olds(stack, repository, model, base, environment, notes)
         asked = _requests(repository, requests, known)
         rows = _told(
@@ -250,7 +252,7 @@ def _judge(new: Side, comparisons: list[Comparison], lost: list[str]) -> tuple[V
         ]
         if each.recorded and each.recorded.refused:
             looks.append(
-                f"of {each.recorded.rows} recorded requests that {each.old} answers, {each.recorded.refused} would be refused"
+                f"of {each.recorded.rows} rows of recorded requests that {each.old} answers, {each.recorded.refused} would be refused"
             )
         looks += [
             f"breaks callers of {each.old}: {change.what}" for change in each.interface or [] if change.breaks
@@ -281,13 +283,22 @@ def _stops(new: Side) -> list[str]:
     if new.settings is None:
         return ["params.yaml cannot be read"]
     stops = gates(new.pins.metrics, new.settings.evaluate.gates)
-    if new.missing:
-        stops.append(new.missing)
+    return [*stops, new.missing] if new.missing else stops
+
+
+def _made(repository: Repository, new: Side) -> Side:
+    """The side, without its model where that is another commit's: what was packaged last, before a run that failed or never was."""
+    if new.settings is None:
+        return new
     if new.pins.parameters != params_digest(new.settings):
-        stops.append(
-            "the bundle was not made by these parameters: dvc.lock is stale, dvc repro makes it anew"
-        )
-    return stops
+        why = "the bundle was not made by these parameters"
+        if not gates(new.pins.metrics, new.settings.evaluate.gates):
+            why += ": dvc.lock is stale, dvc repro makes it anew"
+        return new.without_model(why)
+    if strange := chain.edited(repository, new.pins.commit):
+        why = "not what dvc.lock says, but written by hand, or by a run that failed"
+        return new.without_model(f"{', '.join(strange)}: {why}")
+    return new
 
 
 def _fine(comparisons: list[Comparison]) -> str:

@@ -107,7 +107,7 @@ def _recorded(found: Replay) -> Iterable[str]:
     before, now = found.positive
     refused = f", and {found.refused} would be refused" if found.refused else ""
     yield (
-        f"Of {found.rows} recorded requests, {found.changed} are decided otherwise{refused}. "
+        f"Of {found.rows} rows of recorded requests, {found.changed} are decided otherwise{refused}. "
         f"The share of positive decisions is {now:.1%}, before {before:.1%}."
     )
     if found.shown:

@@ -12,18 +12,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from slipway.errors import InputError
+from slipway.fleet.requests import OWN
 from slipway.release import objects
 from slipway.release.pins import Pin
-
-OWN = "slipway-"
-"""Begins the ids of acceptance rows and replays: nobody depends on their answers."""
 
 
 class Request(NamedTuple):
     """One row of a request."""
 
     id: str
-    """The header `X-Request-Id` of its answer."""
+    """The header `X-Request-Id` of its answer, and which row it was of several."""
     row: dict[str, Any]
 
 
@@ -78,6 +76,10 @@ def _record(line: str) -> list[Request]:
     try:
         told = json.loads(line)
         rows: Sequence[Any] = told["inputs"]
-        return [Request(str(told["request"]), dict(row)) for row in rows]
+        name = str(told["request"])
+        return [
+            Request(name if len(rows) == 1 else f"{name}, row {number}", dict(row))
+            for number, row in enumerate(rows, start=1)
+        ]
     except (ValueError, KeyError, TypeError, RecursionError):
         return []

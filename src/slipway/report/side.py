@@ -52,6 +52,10 @@ class Side(NamedTuple):
             return False
         return self.pins.data == other.pins.data and self.settings.split == other.settings.split
 
+    def without_model(self, why: str) -> "Side":
+        """The side, whose bundle is not what its commit makes."""
+        return self._replace(model=None, missing=why, pins=self.pins._replace(model=""))
+
     def is_same(self, other: "Side") -> bool:
         """Whether both pin the same bytes, made by the same parameters."""
         ours, theirs = (side.pins._replace(commit="") for side in (self, other))

@@ -25,7 +25,9 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "a home" / "predictions"
     folder.mkdir(parents=True)
     for name, lines in {"00000009-blue": "abc", "00000010-green": "de", "00000011-blue": ""}.items():
-        (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        (folder / f"{name}.jsonl").write_text(
+            "".join(f'{line}\n{{"request":"slipway-x"}}\n' for line in lines)
+        )
     return folder.parent
 
 

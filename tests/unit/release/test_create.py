@@ -310,12 +310,22 @@ def test_nothing_is_released_where_nothing_that_is_rolled_out_has_changed(worksh
     assert before == create.Made(first, same, is_new=False, is_here=False)
 
 
+def test_a_plan_is_refused_where_the_release_would_be(workshop: Workshop) -> None:
+    workshop.release()
+    with pytest.raises(Refused, match="this commit is already released as"):
+        create.planned(workshop.repository, workshop.settings, None)
+    edit(workshop, "params.yaml", "recall_minimum: 0.9", "recall_minimum: 0.96")
+    workshop.commit()
+    with pytest.raises(Refused, match=r"recall is 0\.9500, must be >= 0\.96"):
+        create.planned(workshop.repository, workshop.settings, None)
+
+
 @pytest.mark.parametrize("source", ["model", "contract", "serving"])
 def test_whatever_is_rolled_out_and_has_changed_is_released(workshop: Workshop, source: str) -> None:
     workshop.release()
     workshop.train(**{source: "another"})
     assert create.made_before(workshop.repository, MODEL) is None
-    plan = create.planned(workshop.repository, MODEL, None)
+    plan = create.planned(workshop.repository, workshop.settings, None)
     assert plan == workshop_release(workshop), "a plan tells what will be"
 
 

@@ -300,3 +300,15 @@ def test_a_refusal_names_every_reason(workshop: Workshop) -> None:
     ]
     assert lines[-1] == "  next: dvc repro --force, and commit what it makes"
     assert json.dumps(verified(workshop)._asdict())
+
+
+def test_what_a_stage_that_fails_has_written_was_not_changed_by_hand(workshop: Workshop) -> None:
+    """As a gate that a model misses: its metrics are written, and the lock still has those of before."""
+    said = "the model misses its gates:\\n  recall is 0.5\\n  accuracy is 0.6"
+    edit(workshop.root / "make.py", "else:", f"else:\n    raise SystemExit('{said}')")
+    edit(workshop.root / "runtime.json", "{", "{ ")
+    workshop.commit()
+    found = verified(workshop)
+    (reason,) = [each for each in reasons(found)["runtime"] if "older" not in each]
+    assert reason == "cannot be rebuilt: the model misses its gates: recall is 0.5; accuracy is 0.6"
+    assert verify.refusal(found, "HEAD").next_command == "dvc repro, which says more"
