@@ -1,6 +1,7 @@
 """What a commit, or the work tree, pins: the bytes of bundle and runtime, and what is known of the model."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from slipway.release.git import Repository
 
 _RECORDS = ("manifest", "runtime-record", "metrics")
 """The artefacts of `dvc.yaml` that tell in git of what DVC stores."""
+
+_ADDRESS = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Pin(NamedTuple):
@@ -78,6 +82,21 @@ def unlocked(repository: Repository, commit: str) -> list[str]:
     locked = records(repository, commit)
     paths = [artefacts[name]["path"] for name in _RECORDS if name in artefacts]
     return [path for path in paths if path not in locked]
+
+
+def address(written: Any) -> str:
+    """DVC's address of an object, as somebody has written it: it becomes a path, and must not lead out of DVC's cache.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _digest(_ADDRESS, written)
+
+
+def _digest(pattern: re.Pattern[str], written: Any) -> str:
+    if not (isinstance(written, str) and pattern.fullmatch(written)):
+        raise ValueError(f"{written!r} is no digest")
+    return written
 
 
 def _loaded(text: str) -> Any:
@@ -151,7 +170,7 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         path = artefacts[name]["path"]
         if path not in locked:
             raise InputError(f"{where}: dvc.lock does not pin {path}", next_command="dvc repro")
-        return Pin(name, path, locked[path], sha256)
+        return Pin(name, path, address(locked[path]), sha256)
 
     def record(name: str) -> dict[str, Any]:
         if name not in artefacts:
@@ -161,8 +180,8 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
     manifest, runtime = record("manifest"), record("runtime-record")
     return Pins(
         commit=commit,
-        bundle=pin(model, manifest["bundle"]["sha256"]),
-        runtime=pin("runtime", runtime["sha256"]),
+        bundle=pin(model, _digest(_SHA256, manifest["bundle"]["sha256"])),
+        runtime=pin("runtime", _digest(_SHA256, runtime["sha256"])),
         acceptance=pin("acceptance"),
         contract=manifest["contract"],
         model=manifest["files"]["model.onnx"],

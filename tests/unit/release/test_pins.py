@@ -125,3 +125,32 @@ def test_an_empty_lock_pins_nothing(workshop: Workshop) -> None:
     with pytest.raises(InputError) as caught:
         pins.at(workshop.repository, "HEAD", MODEL)
     assert str(caught.value) == "HEAD: dvc.lock does not pin artifacts/bundle.tar\n  next: dvc repro"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["../../../../id_rsa", "5", "null", "'" + "0" * 31 + "'", "'" + "A" * 32 + "'", "'" + "0" * 32 + "\\n'"],
+)
+def test_an_address_that_would_lead_out_of_the_cache_is_none(workshop: Workshop, written: str) -> None:
+    lock, found = workshop.root / "dvc.lock", workshop.pins.acceptance
+    text = lock.read_text()
+    assert f"md5: {found.md5}" in text
+    workshop.write({"dvc.lock": text.replace(f"md5: {found.md5}", f"md5: {written}")})
+    workshop.commit()
+    with pytest.raises(
+        InputError, match=r"^HEAD: .* is not as the pipeline writes it: .* is no digest"
+    ) as caught:
+        pins.at(workshop.repository, "HEAD", MODEL)
+    assert caught.value.next_command == "dvc repro --force"
+
+
+@pytest.mark.parametrize("written", [None, 5, "", "0" * 63, "g" * 64, ["0" * 64]])
+@pytest.mark.parametrize("file", ["manifest.json", "runtime.json"])
+def test_what_the_bytes_of_a_release_must_hash_to_is_a_digest(
+    workshop: Workshop, file: str, written: object
+) -> None:
+    record = json.loads((workshop.root / file).read_text())
+    (record["bundle"] if file == "manifest.json" else record)["sha256"] = written
+    workshop.write({file: json.dumps(record)})
+    with pytest.raises(InputError, match=r"^the work tree: .* is no digest"):
+        pins.in_work_tree(workshop.repository, MODEL)
