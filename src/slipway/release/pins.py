@@ -16,6 +16,15 @@ _RECORDS = ("manifest", "runtime-record", "metrics")
 _ADDRESS = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_DEEPEST = 100
+"""As nested as what DVC writes may be: it is a tenth of that."""
+_MEASURED = {
+    "train": ("accuracy",),
+    "validation": ("accuracy", "recall", "false_negative_rate", "roc_auc"),
+    "baseline": ("roc_auc",),
+}
+"""What gates read, by part."""
+
 
 class Pin(NamedTuple):
     """One object that DVC stores."""
@@ -99,8 +108,33 @@ def _digest(pattern: re.Pattern[str], written: Any) -> str:
     return written
 
 
+def _metrics(written: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Metrics as gates, reports and releases read them: by part, and nothing but numbers.
+
+    Raises:
+        ValueError: They are not so.
+    """
+    for part, names in _MEASURED.items():
+        if lacking := [name for name in names if name not in written.get(part, {})]:
+            raise ValueError(f"the metrics of {part} lack {', '.join(lacking)}")
+    for part, values in written.items():
+        for name, value in values.items():
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ValueError(f"{name} of {part} is {value!r}, which is no number")  # noqa: TRY004
+    return written
+
+
 def _loaded(text: str) -> Any:
-    """What DVC has written, by the loader in C: a lock takes a tenth of the time that it takes in Python."""
+    """What DVC has written, by the loader in C: a lock takes a tenth of the time that it takes in Python.
+
+    Raises:
+        YAMLError: It is none, or so nested that the loader would take the process with it.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.YAMLError(f"it is nested more than {_DEEPEST} deep")
     return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
@@ -138,7 +172,7 @@ def read_from(commit: str, model: str, where: str, read: Callable[[str], str | N
         return _pins(commit, model, where, read)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{where}: dvc.yaml, dvc.lock, manifest.json or runtime.json is not as the pipeline writes it: {error!r}",
+            f"{where}: dvc.yaml, dvc.lock or a record beside them is not as the pipeline writes it: {error!r}",
             next_command="dvc repro --force",
         ) from error
 
@@ -150,7 +184,7 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
             raise InputError(f"{where} has no {path}", next_command="dvc repro")
         try:
             parsed = json.loads(text) if path.endswith(".json") else _loaded(text)
-        except (ValueError, yaml.YAMLError) as error:
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
             raise InputError(
                 f"{where}: {path} cannot be read: {' '.join(str(error).split())}",
                 next_command=f"git checkout REV -- {path}, of a commit before it was broken; then dvc repro",
@@ -185,7 +219,7 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         acceptance=pin("acceptance"),
         contract=manifest["contract"],
         model=manifest["files"]["model.onnx"],
-        metrics=record("metrics"),
+        metrics=_metrics(record("metrics")),
         manifest=artefacts["manifest"]["path"],
         validation=pin("validation") if "validation" in artefacts else None,
         data=manifest.get("inputs", {}).get("data"),

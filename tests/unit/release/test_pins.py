@@ -154,3 +154,37 @@ def test_what_the_bytes_of_a_release_must_hash_to_is_a_digest(
     workshop.write({file: json.dumps(record)})
     with pytest.raises(InputError, match=r"^the work tree: .* is no digest"):
         pins.in_work_tree(workshop.repository, MODEL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": None},
+        {"validation": {}},
+        {"validation": ["accuracy", "recall", "false_negative_rate", "roc_auc"]},
+        {"baseline": {"roc_auc": "0.5"}},
+        {"baseline": {"roc_auc": None}},
+        {"baseline": {"roc_auc": True}},
+        {"other": 5},
+    ],
+    ids=str,
+)
+def test_metrics_that_no_gate_could_read_are_named(workshop: Workshop, change: dict[str, object]) -> None:
+    metrics = json.loads((workshop.root / "reports/metrics.json").read_text()) | change
+    workshop.write({"reports/metrics.json": json.dumps(metrics)})
+    with pytest.raises(InputError, match="is not as the pipeline writes it") as caught:
+        pins.in_work_tree(workshop.repository, MODEL)
+    assert caught.value.next_command == "dvc repro --force"
+
+
+def test_metrics_without_any_say_what_they_lack(workshop: Workshop) -> None:
+    workshop.write({"reports/metrics.json": "{}"})
+    with pytest.raises(InputError, match="the metrics of train lack accuracy"):
+        pins.in_work_tree(workshop.repository, MODEL)
+
+
+@pytest.mark.parametrize("file", ["dvc.yaml", "dvc.lock", "manifest.json", "reports/metrics.json"])
+def test_what_is_nested_too_deeply_is_named(workshop: Workshop, file: str) -> None:
+    workshop.write({file: "[" * 200_000})
+    with pytest.raises(InputError, match=rf"^the work tree: {file} cannot be read: "):
+        pins.in_work_tree(workshop.repository, MODEL)
