@@ -71,8 +71,8 @@ def test_a_file_without_records_is_refused(tmp_path: Path, content: str | None, 
 
 @pytest.mark.parametrize(
     "text",
-    ["outs: 3\n", "outs:\n- md5: 5\n", "outs:\n- md5: ../../../../id_rsa\n"],
-    ids=["none", "number", "path"],
+    ["outs: 3\n", "outs:\n- md5: 5\n", "outs:\n- md5: ../../../../id_rsa\n", "[" * 20_000],
+    ids=["none", "number", "path", "nested"],
 )
 def test_a_pointer_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "requests.jsonl.dvc").write_text(text)

@@ -66,7 +66,7 @@ def _here(root: Path, file: Path) -> Path:
     try:
         (out,) = YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8"))["outs"]
         pin = Pin(file.name, str(file), pins.address(out["md5"]), None)
-    except (YAMLError, LookupError, TypeError, ValueError) as error:
+    except (YAMLError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{pointer} is no pointer of DVC's", next_command=f"dvc add {file}") from error
     return objects.obtain(root, pin)
 
