@@ -213,3 +213,7 @@ def test_half_a_character_in_words_of_others_spoils_no_file(tmp_path: Path) -> N
     files.write(found, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json", "report.md"]
     assert "- request \\ud800" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_what_is_not_seen_or_turns_the_direction_is_left_out() -> None:
+    assert markdown.plain("a\x1b[2J\u202eb\u200b \n c") == "a\\[2Jb c"
