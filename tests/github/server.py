@@ -162,9 +162,10 @@ def application(hub: GitHub) -> FastAPI:
             hub.faults.remove(fault)
             if fault.after:
                 await call_next(request)
-            failed = refusal(fault.status, fault.message)
+            failed: Response = refusal(fault.status, fault.message)
             if fault.content is not None:
-                failed = JSONResponse(fault.content, fault.status)
+                kind = Response if isinstance(fault.content, bytes) else JSONResponse
+                failed = kind(fault.content, fault.status)
             failed.headers.update(fault.headers or {})
             return failed
         good = "Bearer ghs_" if hub.token is None else f"Bearer {hub.token}"

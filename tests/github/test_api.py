@@ -17,6 +17,7 @@ from slipway.github.answers import Comment
 from slipway.github.comment import MARKER
 
 HOME = f"/repos/{REPOSITORY}"
+NESTED = b"[" * 200_000
 AGAIN = "\n  next: run the workflow's job again"
 
 
@@ -51,6 +52,7 @@ def error_of(slipway: Slipway, report: str) -> str:
             Fault("POST", "/comments", 422, "Validation Failed"),
             f"GitHub refuses POST {HOME}/issues/7/comments (422: Validation Failed)",
         ),
+        (Fault("GET", "/pulls", 404, content=NESTED), f"GitHub refuses GET {HOME}/pulls (404: Not Found)"),
         (
             Fault("POST", "/comments", 307, "Moved", {"Location": "/elsewhere"}),
             f"GitHub has moved what POST {HOME}/issues/7/comments asks for (307): is GITHUB_REPOSITORY its new name?",
@@ -157,10 +159,11 @@ def test_it_waits_as_long_as_github_asks(
             "in 60 s",
         ),
         (Fault("GET", "/pulls", 429, "slow", {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), "later"),
+        (Fault("GET", "/pulls", 429, "slow", {"Retry-After": "9" * 400}), "later"),
         (Fault("GET", "/pulls", 403, "slow down", {"X-RateLimit-Remaining": "0"}), "later"),
         (Fault("GET", "/pulls", 403, "You have exceeded a secondary rate limit"), "later"),
     ],
-    ids=["a minute", "a date", "used up", "without a word"],
+    ids=["a minute", "a date", "for ever", "used up", "without a word"],
 )
 def test_a_longer_wait_is_left_to_the_next_run(
     hub: GitHub, slipway: Slipway, report: str, pauses: list[float], fault: Fault, when: str
@@ -200,7 +203,11 @@ def test_a_list_that_goes_on_at_another_host_is_not_followed(
     assert [each for each in hub.asked if each.path.startswith("/storage")] == []
 
 
-@pytest.mark.parametrize("content", [{"total_count": 0}, ["7"], [{"number": "seven"}], None], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [{"total_count": 0}, ["7"], [{"number": "seven"}], None, NESTED],
+    ids=lambda told: str(told)[:25],
+)
 def test_an_answer_of_something_else_is_not_read(
     hub: GitHub, slipway: Slipway, report: str, content: object
 ) -> None:

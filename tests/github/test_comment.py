@@ -1,5 +1,6 @@
 """One comment on a pull request, whoever made the report."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ from slipway.github.files import TEXT_BYTES
 
 OTHER = "f" * 40
 REPORT = "## ✅ Fine: Regularise more\n\n| validation | now |\n| --- | --- |\n| recall | 0.95 |\n"
+
+FORGED = json.dumps(
+    {
+        "workflow_run": {
+            "id": 55, "event": "pull_request", "head_sha": SHA, "head_branch": "fix/\ud800",
+            "head_repository": {"full_name": FORK, "owner": {"login": "stranger"}},
+        }
+    }
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -152,7 +162,9 @@ def test_a_run_of_no_pull_request_has_nothing_to_comment_on(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"pull_request": {"number": 7}}', '{"workflow_run": {"id": "x"}}']
+    "content",
+    ["", "[]", '{"pull_request": {"number": 7}}', '{"workflow_run": {"id": "x"}}', "[" * 200_000, FORGED],
+    ids=["nothing", "a list", "another", "no number", "nested", "half a character"],
 )
 def test_an_event_of_another_kind_is_refused(
     slipway: Slipway, report: Path, tmp_path: Path, content: str

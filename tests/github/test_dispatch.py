@@ -90,3 +90,13 @@ def test_what_is_no_workflow_and_no_input_is_not_asked_for(
 
     assert (code, hub.asked) == (1, [])
     assert "; expected " in errors
+
+
+@pytest.mark.parametrize("place", ["main", "environment=production"])
+def test_what_is_no_text_is_named_and_not_sent(hub: GitHub, slipway: Slipway, place: str) -> None:
+    code, _, errors = slipway(*(f"{each}\udcff" if each == place else each for each in COMMAND))
+
+    assert (code, hub.asked) == (1, [])
+    assert (
+        errors.rpartition("error: ")[2] == "GitHub cannot be sent '\\udcff', which is no character of UTF-8\n"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from slipway.release import chain
 from slipway.release.keys import KEY
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.provenance.conftest import Desk, Keys
     from tests.unit.command import Slipway
@@ -153,6 +155,31 @@ def test_what_a_killed_command_has_left_by_half_is_no_stranger(slipway: Slipway,
     (tmp_path / "out" / ".notes.md.part").write_text("ha")
     assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
     assert sorted(contents(tmp_path / "out")) == UNSIGNED
+
+
+@pytest.mark.parametrize("name", [".notes.md.part", ".bundle.tar.part"])
+def test_a_link_in_the_place_of_a_half_is_not_written_through(
+    slipway: Slipway, tmp_path: Path, name: str
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(precious)
+    assert slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out")).code == 0
+    assert precious.read_text() == "precious"
+    assert not any(path.is_symlink() for path in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name", ["notes.md", "bundle.tar", "model.sig"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nowhere"), Path.mkdir])
+def test_what_is_no_file_is_refused_and_not_read(
+    slipway: Slipway, tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (tmp_path / "out").mkdir()
+    make(tmp_path / "out" / name)
+    code, _, errors = slipway("provenance", "v1.0.0", "--out", str(tmp_path / "out"))
+    assert code == 1
+    assert errors.startswith(f"error: {name} in {tmp_path / 'out'}: not what goes with wear@v1.0.0\n")
 
 
 def test_the_folder_of_another_release_is_refused(slipway: Slipway, tmp_path: Path) -> None:

@@ -69,8 +69,13 @@ def test_a_file_without_records_is_refused(tmp_path: Path, content: str | None, 
     assert error.value.next_command == f"slipway requests ENV --out {file}"
 
 
-def test_a_pointer_that_is_none_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "requests.jsonl.dvc").write_text("outs: 3\n")
+@pytest.mark.parametrize(
+    "text",
+    ["outs: 3\n", "outs:\n- md5: 5\n", "outs:\n- md5: ../../../../id_rsa\n", "[" * 20_000],
+    ids=["none", "number", "path", "nested"],
+)
+def test_a_pointer_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "requests.jsonl.dvc").write_text(text)
     with pytest.raises(InputError, match=r"requests\.jsonl\.dvc is no pointer of DVC's"):
         read(tmp_path, [tmp_path / "requests.jsonl"])
 

@@ -12,7 +12,7 @@ from slipway import params
 from slipway.contract import Contract
 from slipway.pipeline.package import params_digest
 from slipway.release.pins import Pin, Pins
-from slipway.report import build, comparison, html, markdown
+from slipway.report import build, comparison, files, html, markdown
 from slipway.report.build import Report, Verdict
 from slipway.report.comparison import Comparison, Decision, Metric, Replay
 from slipway.report.drift import Moved
@@ -206,3 +206,14 @@ def test_the_page_shows_no_picture_of_others(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(markdown, "write", lambda _: "![x](http://evil.example/x.png)")
     found = Report("HEAD", "c", Verdict.FINE, [], {}, None, [], [], None, [])
     assert "<img" not in html.write(found)
+
+
+def test_half_a_character_in_words_of_others_spoils_no_file(tmp_path: Path) -> None:
+    found = Report("HEAD", "c", Verdict.LOOK, ["request \ud800"], {}, None, [], [], None, [])
+    files.write(found, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert "- request \\ud800" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_what_is_not_seen_or_turns_the_direction_is_left_out() -> None:
+    assert markdown.plain("a\x1b[2J\u202eb\u200b \n c") == "a\\[2Jb c"

@@ -27,6 +27,8 @@ _WAITS = (1.0, 2.0, 4.0)
 _TRY_SECONDS = 10.0
 _UPLOAD_TIMEOUT = httpx.Timeout(10, write=60, read=60)
 _PAGES = 100
+_DIGITS = 9
+"""Of a wait in seconds; a number with more is none that anybody means."""
 _AGAIN = "run the workflow's job again"
 
 
@@ -196,6 +198,9 @@ class Api:
             except httpx.HTTPError as error:
                 trouble = self._silent(method, error, wait)
                 trouble.error.__cause__ = error
+            except UnicodeEncodeError as error:
+                half = error.object[error.start : error.end]
+                raise InputError(f"GitHub cannot be sent {half!r}, which is no character of UTF-8") from error
             if trouble.wait is None or wait is None or time.monotonic() + trouble.wait > until:
                 raise trouble.error
             self._pause(trouble.wait)
@@ -245,7 +250,7 @@ class Api:
         answer.read()
         try:
             items = [kind.model_validate(each) for each in answer.json()]
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise self._strange(answer) from error
         following = answer.links.get("next", {}).get("url")
         if following is not None and _origin(following) != _origin(str(self._client.base_url)):
@@ -264,7 +269,7 @@ class Api:
             body = answer.json()
             errors = [each.get("message") or each.get("code") for each in body.get("errors", [])]
             words = "; ".join([str(body["message"]), *map(str, filter(None, errors))])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             words = answer.reason_phrase
         return f"{answer.status_code}: {self._plain(words)}"
 
@@ -287,7 +292,7 @@ def _limited(answer: httpx.Response) -> bool:
 def _asked_wait(answer: httpx.Response) -> float | None:
     """How long GitHub asks to wait; without a word on it, a minute is too short to try."""
     asked: str = answer.headers.get("Retry-After", "")
-    return float(asked) if asked.isdecimal() else None
+    return float(asked) if asked.isdecimal() and len(asked) <= _DIGITS else None
 
 
 def _origin(address: str) -> tuple[str, str, int | None] | None:

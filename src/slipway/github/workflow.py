@@ -1,6 +1,5 @@
 """The run of a GitHub workflow that a command stands in, by the variables that its runner sets."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -138,11 +137,10 @@ def finished(workflow: Workflow) -> Finished:
         InputError: The workflow was started by something else.
     """
     try:
-        text = workflow.event.read_text(encoding="utf-8")
-        return _Event.model_validate(json.loads(text)).workflow_run
+        return _Event.model_validate_json(workflow.event.read_bytes()).workflow_run
     except OSError as error:
         raise InputError(f"{workflow.event} cannot be read: {error.strerror}") from error
-    except (ValueError, ValidationError) as error:
+    except ValidationError as error:
         raise InputError(
             f"{workflow.event} is no event 'workflow_run', by which this workflow must be started"
         ) from error

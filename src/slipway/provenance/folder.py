@@ -3,6 +3,7 @@
 import shlex
 import shutil
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 from slipway.bundle import CARD, sha256
@@ -60,13 +61,15 @@ def _refuse_others(folder: Path, contents: dict[str, bytes], found: Release) -> 
     halves = {_part(folder / name).name for name in known}
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in there if name not in known | halves]
+    # A link may lead anywhere, and a pipe never ends.
+    others += [name for name in there if name in known and not S_ISREG((folder / name).lstat().st_mode)]
     others += [
         name
         for name, content in contents.items()
-        if (folder / name).exists() and (folder / name).read_bytes() != content
+        if name in there and name not in others and (folder / name).read_bytes() != content
     ]
     bundle = folder / BUNDLE
-    if bundle.exists() and sha256(bundle) != found.pins.bundle.sha256:
+    if BUNDLE in there and BUNDLE not in others and sha256(bundle) != found.pins.bundle.sha256:
         others.append(BUNDLE)
     if others:
         raise _other(folder, others, f"not what goes with {found.name.tag}")
@@ -104,10 +107,14 @@ def _put(file: Path, content: bytes | Path) -> None:
     if file.exists():
         return
     part = _part(file)
-    if isinstance(content, bytes):
-        part.write_bytes(content)
-    else:
-        shutil.copyfile(content, part)
+    part.unlink(missing_ok=True)
+    # A file that is new: nobody's link is written through.
+    with part.open("xb") as whole:
+        if isinstance(content, bytes):
+            whole.write(content)
+        else:
+            with content.open("rb") as source_file:
+                shutil.copyfileobj(source_file, whole)
     part.replace(file)
 
 

@@ -145,7 +145,7 @@ class Room:
         return Stage(
             name=stage.name or stage.addressing,
             commands=tuple(commands),
-            folder=str(Path(stage.wdir).relative_to(self._clone)),
+            folder=self._within(stage.wdir, f"the folder of stage {stage.addressing}"),
             inputs=tuple(self._name(dep) for dep in stage.deps),
             outputs=outputs,
             stale=tuple(stale),
@@ -158,8 +158,20 @@ class Room:
 
     def _name(self, output: "Output") -> str:
         if output.fs.protocol != "local":
-            raise InputError(f"{output} is outside of the repository, and cannot be put into a clean room")
-        return str(Path(output.fs_path).relative_to(self._clone))
+            raise self._outside(str(output))
+        return self._within(output.fs_path, str(output))
+
+    def _within(self, path: str, what: str) -> str:
+        if not Path(path).is_relative_to(self._clone):
+            raise self._outside(what)
+        return str(Path(path).relative_to(self._clone))
+
+    @staticmethod
+    def _outside(what: str) -> InputError:
+        return InputError(
+            f"{what} is outside of the repository, and cannot be put into a clean room",
+            next_command="change dvc.yaml, then dvc repro",
+        )
 
     def _all(self) -> Iterable[str]:
         """Every file of the commit, and all that has been made."""

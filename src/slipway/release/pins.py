@@ -1,6 +1,7 @@
 """What a commit, or the work tree, pins: the bytes of bundle and runtime, and what is known of the model."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,18 @@ from slipway.release.git import Repository
 
 _RECORDS = ("manifest", "runtime-record", "metrics")
 """The artefacts of `dvc.yaml` that tell in git of what DVC stores."""
+
+_ADDRESS = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_DEEPEST = 100
+"""As nested as what DVC writes may be: it is a tenth of that."""
+_MEASURED = {
+    "train": ("accuracy",),
+    "validation": ("accuracy", "recall", "false_negative_rate", "roc_auc"),
+    "baseline": ("roc_auc",),
+}
+"""What gates read, by part."""
 
 
 class Pin(NamedTuple):
@@ -80,8 +93,48 @@ def unlocked(repository: Repository, commit: str) -> list[str]:
     return [path for path in paths if path not in locked]
 
 
+def address(written: Any) -> str:
+    """DVC's address of an object, as somebody has written it: it becomes a path, and must not lead out of DVC's cache.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _digest(_ADDRESS, written)
+
+
+def _digest(pattern: re.Pattern[str], written: Any) -> str:
+    if not (isinstance(written, str) and pattern.fullmatch(written)):
+        raise ValueError(f"{written!r} is no digest")
+    return written
+
+
+def _metrics(written: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Metrics as gates, reports and releases read them: by part, and nothing but numbers.
+
+    Raises:
+        ValueError: They are not so.
+    """
+    for part, names in _MEASURED.items():
+        if lacking := [name for name in names if name not in written.get(part, {})]:
+            raise ValueError(f"the metrics of {part} lack {', '.join(lacking)}")
+    for part, values in written.items():
+        for name, value in values.items():
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ValueError(f"{name} of {part} is {value!r}, which is no number")  # noqa: TRY004
+    return written
+
+
 def _loaded(text: str) -> Any:
-    """What DVC has written, by the loader in C: a lock takes a tenth of the time that it takes in Python."""
+    """What DVC has written, by the loader in C: a lock takes a tenth of the time that it takes in Python.
+
+    Raises:
+        YAMLError: It is none, or so nested that the loader would take the process with it.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.YAMLError(f"it is nested more than {_DEEPEST} deep")
     return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
@@ -119,7 +172,7 @@ def read_from(commit: str, model: str, where: str, read: Callable[[str], str | N
         return _pins(commit, model, where, read)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{where}: dvc.yaml, dvc.lock, manifest.json or runtime.json is not as the pipeline writes it: {error!r}",
+            f"{where}: dvc.yaml, dvc.lock or a record beside them is not as the pipeline writes it: {error!r}",
             next_command="dvc repro --force",
         ) from error
 
@@ -131,7 +184,7 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
             raise InputError(f"{where} has no {path}", next_command="dvc repro")
         try:
             parsed = json.loads(text) if path.endswith(".json") else _loaded(text)
-        except (ValueError, yaml.YAMLError) as error:
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
             raise InputError(
                 f"{where}: {path} cannot be read: {' '.join(str(error).split())}",
                 next_command=f"git checkout REV -- {path}, of a commit before it was broken; then dvc repro",
@@ -151,7 +204,7 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
         path = artefacts[name]["path"]
         if path not in locked:
             raise InputError(f"{where}: dvc.lock does not pin {path}", next_command="dvc repro")
-        return Pin(name, path, locked[path], sha256)
+        return Pin(name, path, address(locked[path]), sha256)
 
     def record(name: str) -> dict[str, Any]:
         if name not in artefacts:
@@ -161,12 +214,12 @@ def _pins(commit: str, model: str, where: str, read: Callable[[str], str | None]
     manifest, runtime = record("manifest"), record("runtime-record")
     return Pins(
         commit=commit,
-        bundle=pin(model, manifest["bundle"]["sha256"]),
-        runtime=pin("runtime", runtime["sha256"]),
+        bundle=pin(model, _digest(_SHA256, manifest["bundle"]["sha256"])),
+        runtime=pin("runtime", _digest(_SHA256, runtime["sha256"])),
         acceptance=pin("acceptance"),
         contract=manifest["contract"],
         model=manifest["files"]["model.onnx"],
-        metrics=record("metrics"),
+        metrics=_metrics(record("metrics")),
         manifest=artefacts["manifest"]["path"],
         validation=pin("validation") if "validation" in artefacts else None,
         data=manifest.get("inputs", {}).get("data"),

@@ -2,8 +2,8 @@
 
 import re
 
-# A password may have any character but those that end it.
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/]+@")
+# A password may have any character, though it should not have a slash: after a colon, all up to the last @ may be one.
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^\s/:]*:\S*|[^\s/]+)@")
 _SIGNATURES = re.compile(
     r"([?&](?:(?:x-(?:amz|goog)-)?(?:signature|security-token|credential)|sig|(?:access_)?token)=)[^\s&'\"]+",
     re.IGNORECASE,

@@ -227,7 +227,8 @@ def _compared(
         if name == locked.manifest:
             gaps[name] = _manifests(repository.read(commit, name), room.text(name))
         elif name != locked.bundle.path:
-            was = room.committed(name) or objects.obtain(repository.root, Pin(name, name, digest, None))
+            pin = Pin(name, name, pins.address(digest), None)
+            was = room.committed(name) or objects.obtain(repository.root, pin)
             gaps[name] = likeness.gap(was, room.path(name), name)
     answers = [scorer.predict([row])[0] for row in old.golden.rows]
     wrong = old.golden.differences(answers)

@@ -8,6 +8,7 @@ from slipway.fleet import infra_shown
 from slipway.report.build import Report, Verdict
 from slipway.report.comparison import Comparison, Metric, Replay
 
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _SIGNS = {Verdict.STOP: "⛔ Stop", Verdict.LOOK: "⚠️ Look", Verdict.FINE: "✅ Fine"}
 
 
@@ -177,5 +178,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def plain(words: str) -> str:
-    """Words as they are, whoever wrote them: nothing in them is markup."""
-    return re.sub(r"([\\`*\[\]<>|~!&])", r"\\\1", " ".join(words.split()))
+    """Words as they are, whoever wrote them: nothing in them is markup, is hidden, or turns the direction of what is read."""
+    return re.sub(r"([\\`*\[\]<>|~!&])", r"\\\1", _UNSEEN.sub("", " ".join(words.split())))

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from slipway.errors import InputError
 from slipway.fleet.requests import OWN
-from slipway.release import objects
+from slipway.release import objects, pins
 from slipway.release.pins import Pin
 
 
@@ -65,8 +65,8 @@ def _here(root: Path, file: Path) -> Path:
         return file
     try:
         (out,) = YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8"))["outs"]
-        pin = Pin(file.name, str(file), out["md5"], None)
-    except (YAMLError, LookupError, TypeError, ValueError) as error:
+        pin = Pin(file.name, str(file), pins.address(out["md5"]), None)
+    except (YAMLError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{pointer} is no pointer of DVC's", next_command=f"dvc add {file}") from error
     return objects.obtain(root, pin)
 

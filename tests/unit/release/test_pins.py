@@ -125,3 +125,66 @@ def test_an_empty_lock_pins_nothing(workshop: Workshop) -> None:
     with pytest.raises(InputError) as caught:
         pins.at(workshop.repository, "HEAD", MODEL)
     assert str(caught.value) == "HEAD: dvc.lock does not pin artifacts/bundle.tar\n  next: dvc repro"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["../../../../id_rsa", "5", "null", "'" + "0" * 31 + "'", "'" + "A" * 32 + "'", "'" + "0" * 32 + "\\n'"],
+)
+def test_an_address_that_would_lead_out_of_the_cache_is_none(workshop: Workshop, written: str) -> None:
+    lock, found = workshop.root / "dvc.lock", workshop.pins.acceptance
+    text = lock.read_text()
+    assert f"md5: {found.md5}" in text
+    workshop.write({"dvc.lock": text.replace(f"md5: {found.md5}", f"md5: {written}")})
+    workshop.commit()
+    with pytest.raises(
+        InputError, match=r"^HEAD: .* is not as the pipeline writes it: .* is no digest"
+    ) as caught:
+        pins.at(workshop.repository, "HEAD", MODEL)
+    assert caught.value.next_command == "dvc repro --force"
+
+
+@pytest.mark.parametrize("written", [None, 5, "", "0" * 63, "g" * 64, ["0" * 64]])
+@pytest.mark.parametrize("file", ["manifest.json", "runtime.json"])
+def test_what_the_bytes_of_a_release_must_hash_to_is_a_digest(
+    workshop: Workshop, file: str, written: object
+) -> None:
+    record = json.loads((workshop.root / file).read_text())
+    (record["bundle"] if file == "manifest.json" else record)["sha256"] = written
+    workshop.write({file: json.dumps(record)})
+    with pytest.raises(InputError, match=r"^the work tree: .* is no digest"):
+        pins.in_work_tree(workshop.repository, MODEL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": None},
+        {"validation": {}},
+        {"validation": ["accuracy", "recall", "false_negative_rate", "roc_auc"]},
+        {"baseline": {"roc_auc": "0.5"}},
+        {"baseline": {"roc_auc": None}},
+        {"baseline": {"roc_auc": True}},
+        {"other": 5},
+    ],
+    ids=str,
+)
+def test_metrics_that_no_gate_could_read_are_named(workshop: Workshop, change: dict[str, object]) -> None:
+    metrics = json.loads((workshop.root / "reports/metrics.json").read_text()) | change
+    workshop.write({"reports/metrics.json": json.dumps(metrics)})
+    with pytest.raises(InputError, match="is not as the pipeline writes it") as caught:
+        pins.in_work_tree(workshop.repository, MODEL)
+    assert caught.value.next_command == "dvc repro --force"
+
+
+def test_metrics_without_any_say_what_they_lack(workshop: Workshop) -> None:
+    workshop.write({"reports/metrics.json": "{}"})
+    with pytest.raises(InputError, match="the metrics of train lack accuracy"):
+        pins.in_work_tree(workshop.repository, MODEL)
+
+
+@pytest.mark.parametrize("file", ["dvc.yaml", "dvc.lock", "manifest.json", "reports/metrics.json"])
+def test_what_is_nested_too_deeply_is_named(workshop: Workshop, file: str) -> None:
+    workshop.write({file: "[" * 200_000})
+    with pytest.raises(InputError, match=rf"^the work tree: {file} cannot be read: "):
+        pins.in_work_tree(workshop.repository, MODEL)

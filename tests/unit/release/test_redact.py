@@ -22,7 +22,9 @@ from slipway.release.redact import without_controls, without_credentials
         ),
         ("https://host/x?token=abc: 403", "https://host/x?token=... 403"),
         ("https://host/x?design=a&signed=b", "https://host/x?design=a&signed=b"),
-        ("s3://key:s/e/c@bucket", "s3://key:s/e/c@bucket"),
+        ("s3://key:s/e/c@bucket", "s3://bucket"),
+        ("at 'https://ada:planted/p@ss/@host:8443/x'", "at 'https://host:8443/x'"),
+        ("https://host:8443/x and ada@example.org", "https://host:8443/x and ada@example.org"),
         ("https://host/a@b and ada@example.org", "https://host/a@b and ada@example.org"),
     ],
 )

@@ -219,6 +219,25 @@ def test_a_pipeline_that_cannot_be_read_is_no_missing_data(workshop: Workshop) -
     assert caught.value.next_command == "dvc status"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("deps: [source/rows.txt]", "deps: [source/rows.txt, /etc/hostname]", "/etc/hostname"),
+        ("cmd: cp source/rows.txt", "wdir: ..\n    cmd: cp source/rows.txt", "rows.txt"),
+    ],
+    ids=["dependency", "folder"],
+)
+def test_what_lies_outside_of_the_repository_is_named(
+    workshop: Workshop, old: str, new: str, what: str
+) -> None:
+    edit(workshop.root / "dvc.yaml", old, new)
+    workshop.commit()
+    with pytest.raises(InputError, match="is outside of the repository") as caught:
+        verified(workshop)
+    assert what in str(caught.value)
+    assert caught.value.next_command == "change dvc.yaml, then dvc repro"
+
+
 def test_what_goes_wrong_in_the_room_is_no_missing_data(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
