@@ -150,7 +150,8 @@ class Repository:
 
     def date(self, commit: str) -> datetime:
         """When a commit was made, by its own word."""
-        said = self._git("show", "--no-patch", "--format=%ct", f"{commit}^{{commit}}")
+        # `git show` puts a signature in front, for whoever has set it up so.
+        said, _ = self._git("rev-list", "--max-count=1", "--timestamp", f"{commit}^{{commit}}").split()
         return min(_date(said) or _LAST_DATE, _LAST_DATE)
 
     def content(self, revision: str, path: str) -> bytes | None:

@@ -209,3 +209,17 @@ def test_a_file_of_a_commit_is_had_to_the_byte(workshop: Workshop) -> None:
     assert workshop.repository.content(commit, "odd.bin") == content
     assert workshop.repository.content(commit, "absent") is None
     assert workshop.repository.content("no-revision", "odd.bin") is None
+
+
+def test_whoever_has_signatures_shown_makes_a_release_of_the_same_date(workshop: Workshop) -> None:
+    key = workshop.root.parent / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    for setting, value in {
+        "gpg.format": "ssh",
+        "user.signingKey": str(key),
+        "log.showSignature": "true",
+    }.items():
+        workshop.git("config", setting, value)
+    workshop.git("commit", "--quiet", "--allow-empty", "--gpg-sign", "--message", "signed")
+    made = workshop.git("-c", "log.showSignature=false", "show", "--no-patch", "--format=%ct")
+    assert workshop.repository.date("HEAD").timestamp() == int(made)
