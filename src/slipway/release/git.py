@@ -13,11 +13,12 @@ from slipway.release import keys
 from slipway.release.redact import without_credentials
 
 _FIELDS = (
-    "%(refname:lstrip=2)%00%(tag)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00"
+    "%(refname:lstrip=2)%00%(tag)%00%(*objecttype)%00%(*objectname)%00%(taggerdate:unix)%00%(taggername)%00"
     "%(contents:subject)%0a%0a%(contents:body)%00"
 )
-_FIELD_COUNT = 6
-_SHA_LENGTH = 40
+_FIELD_COUNT = 7
+_TEMPERATE = ("--no-prune", "--no-prune-tags")
+"""Who has set up that git removes what the origin lacks means branches, and no tag that waits to be told."""
 _LAST_DATE = datetime(9999, 12, 30, tzinfo=UTC)
 """A day before the last that Python knows, wherever one is: somebody may date a tag as late as they like."""
 ORIGIN = "origin"
@@ -112,16 +113,20 @@ class Repository:
         return [entry[3:] for entry in status.split("\0") if entry]
 
     def tags(self, pattern: str) -> list[Tag]:
-        """Annotated tags whose names match a glob; one whose date cannot be read is none."""
+        """Annotated tags of commits whose names match a glob; one whose date cannot be read is none."""
         listed = self._git("for-each-ref", f"--format={_FIELDS}", f"refs/tags/{pattern}")
         # A message may hold any character but this one.
         fields = listed.split("\0")[:-1]
         records = (fields[start : start + _FIELD_COUNT] for start in range(0, len(fields), _FIELD_COUNT))
         return [
-            Tag(name.lstrip("\n"), written_as, commit[:_SHA_LENGTH], date, by, message.strip())
-            for name, written_as, commit, at, by, message in records
-            if (date := _date(at))
+            Tag(name.lstrip("\n"), written_as, commit, date, by, message.strip())
+            for name, written_as, kind, target, at, by, message in records
+            if (date := _date(at)) and (commit := self._commit(kind, target))
         ]
+
+    def _commit(self, kind: str, target: str) -> str | None:
+        """The commit that a tag's target is or, where it is a tag itself, leads to; None where that is no commit."""
+        return self.resolve(target) if kind == "tag" else target if kind == "commit" else None
 
     def tag_names(self, pattern: str) -> list[str]:
         """Names of all tags that match a glob, also of those that are not annotated, or cannot be read."""

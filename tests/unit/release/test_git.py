@@ -111,6 +111,27 @@ def dated(workshop: Workshop, name: str, seconds: int) -> None:
     workshop.git("update-ref", f"refs/tags/{name}", workshop.git("hash-object", "-t", "tag", "-w", str(file)))
 
 
+def test_a_tag_of_a_tag_is_one_of_the_commit_that_it_leads_to(workshop: Workshop) -> None:
+    head = workshop.git("rev-parse", "HEAD")
+    for name, target in (
+        ("wear@v1.0.0", "HEAD"),
+        ("wear#local#1", "wear@v1.0.0"),
+        ("wear#local#2", "wear#local#1"),
+    ):
+        workshop.git("tag", "--annotate", "--message", "x", name, target)
+    assert {tag.name: tag.commit for tag in workshop.repository.tags("*")} == dict.fromkeys(
+        workshop.tags, head
+    )
+
+
+@pytest.mark.parametrize("target", ["HEAD:params.yaml", "HEAD^{tree}"])
+def test_a_tag_of_what_is_no_commit_is_none(workshop: Workshop, target: str) -> None:
+    workshop.git("tag", "--annotate", "--message", "x", "odd", target)
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0", target)
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.1.0", "odd")
+    assert workshop.repository.tags("wear@*") == []
+
+
 @pytest.mark.parametrize("seconds", [253402300800, 10**14, 2**63, 10**30])
 def test_a_tag_whose_date_cannot_be_read_is_none_and_hides_no_other(workshop: Workshop, seconds: int) -> None:
     dated(workshop, "wear@v7.0.0", seconds)
