@@ -238,7 +238,7 @@ class Repository:
             OriginError: It does not answer.
         """
         try:
-            self._git("fetch", "--tags", ORIGIN)
+            self._git("fetch", "--tags", *_TEMPERATE, ORIGIN)
         except GitError as error:
             if moved := re.search(r"\[rejected\] (\S+) .*would clobber", str(error)):
                 raise MovedError(
@@ -255,7 +255,7 @@ class Repository:
         """
         references = f"refs/tags/{pattern}:refs/tags/{pattern}"
         try:
-            self._git("fetch", "--force", "--no-tags", ORIGIN, references)
+            self._git("fetch", "--force", "--no-tags", *_TEMPERATE, ORIGIN, references)
         except GitError as error:
             raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
 
@@ -269,7 +269,7 @@ class Repository:
         references = [f"refs/tags/{name}" for name in names]
         for _ in range(_PUSHES):
             try:
-                self._git("push", "--atomic", ORIGIN, *references)
+                self._git("push", "--atomic", "--no-follow-tags", ORIGIN, *references)
             except GitError as error:
                 refusal = error
             else:

@@ -13,6 +13,15 @@ from slipway.release.git import GitError, Repository, Tag, TagExistsError
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture
+def origin(workshop: Workshop, tmp_path: Path) -> Path:
+    """A bare repository that the workshop came from."""
+    place = tmp_path / "origin.git"
+    workshop.git("clone", "--quiet", "--bare", ".", str(place))
+    workshop.git("remote", "add", "origin", str(place))
+    return place
+
+
 def test_the_repository_is_found_from_a_folder_below(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,15 +111,6 @@ def test_a_message_may_hold_any_character(workshop: Workshop) -> None:
     ]  # fmt: skip
 
 
-def dated(workshop: Workshop, name: str, seconds: int) -> None:
-    """A tag of any date, which `git tag` would not make."""
-    head = workshop.git("rev-parse", "HEAD")
-    text = f"object {head}\ntype commit\ntag {name}\ntagger Eve <eve@example.org> {seconds} +0000\n\nx\n"
-    file = workshop.root / ".git" / "odd"
-    file.write_text(text)
-    workshop.git("update-ref", f"refs/tags/{name}", workshop.git("hash-object", "-t", "tag", "-w", str(file)))
-
-
 def test_a_tag_of_a_tag_is_one_of_the_commit_that_it_leads_to(workshop: Workshop) -> None:
     head = workshop.git("rev-parse", "HEAD")
     for name, target in (
@@ -130,6 +130,15 @@ def test_a_tag_of_what_is_no_commit_is_none(workshop: Workshop, target: str) -> 
     workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0", target)
     workshop.git("tag", "--annotate", "--message", "x", "wear@v1.1.0", "odd")
     assert workshop.repository.tags("wear@*") == []
+
+
+def dated(workshop: Workshop, name: str, seconds: int) -> None:
+    """A tag of any date, which `git tag` would not make."""
+    head = workshop.git("rev-parse", "HEAD")
+    text = f"object {head}\ntype commit\ntag {name}\ntagger Eve <eve@example.org> {seconds} +0000\n\nx\n"
+    file = workshop.root / ".git" / "odd"
+    file.write_text(text)
+    workshop.git("update-ref", f"refs/tags/{name}", workshop.git("hash-object", "-t", "tag", "-w", str(file)))
 
 
 @pytest.mark.parametrize("seconds", [253402300800, 10**14, 2**63, 10**30])
@@ -244,3 +253,27 @@ def test_whoever_has_signatures_shown_makes_a_release_of_the_same_date(workshop:
     workshop.git("commit", "--quiet", "--allow-empty", "--gpg-sign", "--message", "signed")
     made = workshop.git("-c", "log.showSignature=false", "show", "--no-patch", "--format=%ct")
     assert workshop.repository.date("HEAD").timestamp() == int(made)
+
+
+@pytest.mark.parametrize("whose", ["fetch", "remote.origin"])
+def test_asking_the_origin_removes_nothing_whatever_a_person_has_set_up(
+    workshop: Workshop, origin: Path, whose: str
+) -> None:
+    del origin
+    for setting in ("prune", "pruneTags"):
+        workshop.git("config", f"{whose}.{setting}", "true")
+    for name in ("wear@v1.0.0", "quarantine/wear/v1.0.0/1"):
+        workshop.git("tag", "--annotate", "--message", "x", name)
+    workshop.repository.fetch_tags()
+    workshop.repository.take_over("quarantine/wear/*")
+    assert workshop.tags == ["quarantine/wear/v1.0.0/1", "wear@v1.0.0"]
+
+
+def test_the_origin_is_given_no_other_tags_whatever_a_person_has_set_up(
+    workshop: Workshop, origin: Path
+) -> None:
+    workshop.git("config", "push.followTags", "true")
+    for name in ("mine", "wear@v1.0.0"):
+        workshop.git("tag", "--annotate", "--message", "x", name)
+    workshop.repository.publish(["wear@v1.0.0"])
+    assert Repository(origin).tag_names("*") == ["wear@v1.0.0"]
