@@ -132,6 +132,13 @@ class Repository:
         """Names of all tags that match a glob, also of those that are not annotated, or cannot be read."""
         return self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/tags/{pattern}").split()
 
+    def taken(self, pattern: str) -> set[str]:
+        """Names that match a glob and that no new tag can have: those of tags, and those that tags stand below."""
+        listed = [f"refs/tags/{pattern}", f"refs/tags/{pattern}/**"]
+        names = self._git("for-each-ref", "--format=%(refname:lstrip=2)", *listed).split()
+        depth = pattern.count("/") + 1
+        return {"/".join(name.split("/")[:depth]) for name in names}
+
     def resolve(self, revision: str) -> str | None:
         """Sha of the commit that a revision names, or None."""
         try:

@@ -357,3 +357,31 @@ def test_a_number_that_the_hosts_have_seen_is_not_given_again(workshop: Workshop
     assert name.number == 8
     assert desired.declare(workshop.repository, "local", second, "deploy", NOW, above=8).name == name
     assert desired.declare(workshop.repository, "local", second, "deploy", NOW, above=9).name.number == 10
+
+
+def test_a_number_that_a_tag_below_it_bars_is_left_out(workshop: Workshop) -> None:
+    first, second = workshop.releases(2)
+    declare(workshop, first)
+    workshop.git("tag", "wear#local#2/x")
+    found = current(workshop)
+    assert found is not None
+    assert found.name.number == 1
+    desired.refuse_forged(workshop.repository, MODEL, "local", sealed=False)
+    assert declare(workshop, second).name.number == 3
+
+
+def test_a_number_that_nobody_counts_to_is_none(workshop: Workshop) -> None:
+    (release,) = workshop.releases(1)
+    plain_tag(workshop, f"wear#local#{'9' * 222}", "HEAD")
+    desired.refuse_forged(workshop.repository, MODEL, "local", sealed=False)
+    assert declare(workshop, release).name.number == 1
+
+
+def test_after_the_largest_number_of_all_there_is_none_and_what_to_do_is_said(workshop: Workshop) -> None:
+    (release,) = workshop.releases(1)
+    workshop.git("tag", "wear#local#999999999")
+    with pytest.raises(Refused, match="no number is left after wear#local#999999999") as caught:
+        declare(workshop, release)
+    assert caught.value.next_command == (
+        "git push origin --delete 'refs/tags/wear#local#999999999' && git tag --delete 'wear#local#999999999'"
+    )

@@ -162,6 +162,12 @@ def test_only_tags_of_the_pattern_are_listed(workshop: Workshop) -> None:
     assert [tag.name for tag in workshop.repository.tags("wear#local#*")] == ["wear#local#1"]
 
 
+def test_a_name_is_taken_by_a_tag_and_by_one_below_it(workshop: Workshop) -> None:
+    for name in ("wear#local#1", "wear#local#2/x", "wear#local#3/x/y", "wear#staging#4/x"):
+        workshop.git("tag", name)
+    assert workshop.repository.taken("wear#local#*") == {"wear#local#1", "wear#local#2", "wear#local#3"}
+
+
 def test_a_branch_of_the_same_name_hides_no_tag(workshop: Workshop) -> None:
     workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0")
     workshop.git("branch", "wear@v1.0.0")
