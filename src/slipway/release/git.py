@@ -1,5 +1,6 @@
 """The git repository, by the commands that a person would type."""
 
+import os
 import re
 import subprocess
 import time
@@ -23,6 +24,10 @@ _LAST_DATE = datetime(9999, 12, 30, tzinfo=UTC)
 """A day before the last that Python knows, wherever one is: somebody may date a tag as late as they like."""
 ORIGIN = "origin"
 _PUSHES, _PAUSE_SECONDS = 5, 0.3
+_PATIENCE_SECONDS = 60
+"""How long an origin may take for an answer: a roll-back does not wait for one that is silent."""
+_IMPATIENT = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20")
+_IMPATIENT_SSH = ("-c", "core.sshCommand=ssh -oConnectTimeout=10 -oServerAliveInterval=15")
 _MEANWHILE = ("atomic transaction failed", "cannot lock ref", "failed to update ref")
 """What an origin says when somebody else pushes at the same moment; a moment later it says what."""
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
@@ -245,7 +250,7 @@ class Repository:
             OriginError: It does not answer.
         """
         try:
-            self._git("fetch", "--tags", *_TEMPERATE, ORIGIN)
+            self._ask("fetch", "--tags", *_TEMPERATE, ORIGIN)
         except GitError as error:
             if moved := re.search(r"\[rejected\] (\S+) .*would clobber", str(error)):
                 raise MovedError(
@@ -262,7 +267,7 @@ class Repository:
         """
         references = f"refs/tags/{pattern}:refs/tags/{pattern}"
         try:
-            self._git("fetch", "--force", "--no-tags", *_TEMPERATE, ORIGIN, references)
+            self._ask("fetch", "--force", "--no-tags", *_TEMPERATE, ORIGIN, references)
         except GitError as error:
             raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
 
@@ -276,7 +281,7 @@ class Repository:
         references = [f"refs/tags/{name}" for name in names]
         for _ in range(_PUSHES):
             try:
-                self._git("push", "--atomic", "--no-follow-tags", ORIGIN, *references)
+                self._ask("push", "--atomic", "--no-follow-tags", ORIGIN, *references)
             except GitError as error:
                 refusal = error
             else:
@@ -291,6 +296,16 @@ class Repository:
     def remove_tag(self, name: str) -> None:
         """Remove a tag that nobody else has seen."""
         self._git("tag", "--delete", name)
+
+    def _ask(self, *arguments: str) -> None:
+        """Have git speak with the origin, for as long as that may take; SSH as a person has set it up."""
+        own_ssh = {"GIT_SSH", "GIT_SSH_COMMAND"} & os.environ.keys() or self._setting("core.sshCommand")
+        _run(
+            arguments,
+            self.root,
+            options=_IMPATIENT if own_ssh else (*_IMPATIENT, *_IMPATIENT_SSH),
+            seconds=_PATIENCE_SECONDS,
+        )
 
     def _git(
         self, *arguments: str, environment: dict[str, str] | None = None, options: Sequence[str] = ()
@@ -317,28 +332,38 @@ def _run(
     folder: Path,
     environment: dict[str, str] | None = None,
     options: Sequence[str] = (),
+    seconds: float | None = None,
 ) -> str:
+    called = f"`git {' '.join(arguments[:2])}`"
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", *options, *arguments],
             cwd=folder,
             # Git must not wait for a password behind our own lines: who types the next command is asked.
             env={**_inherited(), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
-            check=False,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             # A message may be in any encoding.
             encoding="utf-8",
             errors="replace",
         )
     except FileNotFoundError:
         raise MachineError("git is not on PATH", next_command="slipway doctor") from None
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or ["no reason given"]
+    with process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise GitError(f"{called} failed: no answer in {seconds} s") from error
+        finally:
+            # Git ends those that it has started. Where it has ended itself, nothing is done.
+            process.terminate()
+    if process.returncode:
+        reason = errors.strip().splitlines() or ["no reason given"]
         said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
         # Git says itself what to do about a repository of somebody else.
         trust = next((line.strip() for line in reason if "--add safe.directory" in line), None)
         raise GitError(
-            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}"),
+            without_credentials(f"{called} failed: {' '.join(said.split())}"),
             next_command=trust,
         )
-    return done.stdout
+    return output

@@ -1,4 +1,7 @@
+import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +11,8 @@ from hypothesis import strategies as st
 from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import InputError, MachineError
-from slipway.release.git import GitError, Repository, Tag, TagExistsError
+from slipway.release import git
+from slipway.release.git import GitError, OriginError, Repository, Tag, TagExistsError
 
 SECOND = timedelta(seconds=1)
 
@@ -283,3 +287,47 @@ def test_the_origin_is_given_no_other_tags_whatever_a_person_has_set_up(
         workshop.git("tag", "--annotate", "--message", "x", name)
     workshop.repository.publish(["wear@v1.0.0"])
     assert Repository(origin).tag_names("*") == ["wear@v1.0.0"]
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Where a server listens that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("scheme", ["git", "http", "ssh"])
+def test_an_origin_that_is_silent_is_not_waited_for(
+    workshop: Workshop, silent: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "_PATIENCE_SECONDS", 1)
+    workshop.git("remote", "add", "origin", f"{scheme}://{silent}/x.git")
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0")
+    began = time.monotonic()
+    with pytest.raises(OriginError, match="`git fetch --tags` failed: no answer in 1 s") as caught:
+        workshop.repository.fetch_tags()
+    assert caught.value.next_command == "git fetch --tags origin"
+    with pytest.raises(OriginError, match="`git push --atomic` failed: no answer in 1 s"):
+        workshop.repository.publish(["wear@v1.0.0"])
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("own", ["variable", "setting", "none"])
+def test_ssh_is_called_as_a_person_has_set_it_up(
+    workshop: Workshop, own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    for name in ("ssh", "mine"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$0 $*" >>{said}\nexit 1\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    workshop.git("remote", "add", "origin", "ssh://example.org/x.git")
+    if own == "variable":
+        monkeypatch.setenv("GIT_SSH_COMMAND", "mine")
+    if own == "setting":
+        workshop.git("config", "core.sshCommand", "mine")
+    with pytest.raises(OriginError):
+        workshop.repository.fetch_tags()
+    assert said.read_text().startswith(
+        str(tmp_path / ("ssh -oConnectTimeout=10" if own == "none" else "mine"))
+    )
