@@ -244,8 +244,10 @@ def _read(
 
 def _release(repository: Repository, tag: Tag, known: dict[ReleaseName, Tag], *, sealed: bool) -> ReleaseName:
     """By the tag's own word where it has one, else (a tag of plain git) the highest release of its commit that counts."""
-    said = re.search(r"^Release: (\S+)$", tag.message, re.MULTILINE)
-    if said is None:
+    said = sorted(set(re.findall(r"^Release: (\S+)$", tag.message, re.MULTILINE)))
+    if len(said) > 1:
+        raise Refused(f"{tag.name} says {' and '.join(said)}", next_command=f"git show '{tag.name}'")
+    if not said:
         at_commit = [
             name
             for name, release in known.items()
@@ -257,10 +259,10 @@ def _release(repository: Repository, tag: Tag, known: dict[ReleaseName, Tag], *,
                 next_command=f"git tag --delete '{tag.name}'",
             )
         return at_commit[-1]
-    name = next((name for name in known if name.label == said[1]), None)
+    name = next((name for name in known if name.label == said[0]), None)
     if name is None:
         raise Refused(
-            f"{tag.name} says {said[1]}, which is no release",
+            f"{tag.name} says {said[0]}, which is no release",
             next_command=f"git fetch --tags; where nobody has it any more, a tag of it on {tag.commit[:7]}",
         )
     if known[name].commit != tag.commit:

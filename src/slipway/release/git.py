@@ -15,9 +15,9 @@ from slipway.release.redact import without_credentials
 
 _FIELDS = (
     "%(refname:lstrip=2)%00%(tag)%00%(*objecttype)%00%(*objectname)%00%(taggerdate:unix)%00%(taggername)%00"
-    "%(contents:subject)%0a%0a%(contents:body)%00"
+    "%(contents)%00%(contents:signature)%00"
 )
-_FIELD_COUNT = 7
+_FIELD_COUNT = 8
 _TEMPERATE = ("--no-prune", "--no-prune-tags")
 """Who has set up that git removes what the origin lacks means branches, and no tag that waits to be told."""
 _LAST_DATE = datetime(9999, 12, 30, tzinfo=UTC)
@@ -124,8 +124,8 @@ class Repository:
         fields = listed.split("\0")[:-1]
         records = (fields[start : start + _FIELD_COUNT] for start in range(0, len(fields), _FIELD_COUNT))
         return [
-            Tag(name.lstrip("\n"), written_as, commit, date, by, message.strip())
-            for name, written_as, kind, target, at, by, message in records
+            Tag(name.lstrip("\n"), written_as, commit, date, by, _message(contents, signature))
+            for name, written_as, kind, target, at, by, contents, signature in records
             if (date := _date(at)) and (commit := self._commit(kind, target))
         ]
 
@@ -311,6 +311,11 @@ class Repository:
         self, *arguments: str, environment: dict[str, str] | None = None, options: Sequence[str] = ()
     ) -> str:
         return _run(arguments, self.root, environment, options)
+
+
+def _message(contents: str, signature: str) -> str:
+    """What a tag says: git's own account of it folds the lines of the first paragraph into one."""
+    return contents.removesuffix(signature).replace("\r\n", "\n").strip()
 
 
 def _date(unix: str) -> datetime | None:

@@ -91,7 +91,7 @@ def test_releases_are_listed_the_oldest_version_first(versions: list[tuple[int, 
     class Listed(Repository):
         def _git(self, *_: str, **__: object) -> str:
             return "".join(
-                f"wear@v{major}.{minor}.{patch}\0\0commit\0{'a' * 40}\x001700000000\0Ada\0x\0\n"
+                f"wear@v{major}.{minor}.{patch}\0\0commit\0{'a' * 40}\x001700000000\0Ada\0x\0\0\n"
                 for major, minor, patch in versions
             )
 

@@ -385,3 +385,15 @@ def test_after_the_largest_number_of_all_there_is_none_and_what_to_do_is_said(wo
     assert caught.value.next_command == (
         "git push origin --delete 'refs/tags/wear#local#999999999' && git tag --delete 'wear#local#999999999'"
     )
+
+
+def test_a_release_that_a_person_writes_into_the_first_paragraph_is_read(workshop: Workshop) -> None:
+    (first,) = workshop.releases(1)
+    plain_tag(workshop, "wear@v1.1.0", "HEAD")
+    plain_tag(workshop, "wear#local#1", "HEAD", "Back we go\nRelease: v1.0.0")
+    assert [each.release for each in desired.history(workshop.repository, MODEL, "local")] == [first]
+
+
+def test_a_tag_that_says_two_releases_says_none(workshop: Workshop) -> None:
+    plain_tag(workshop, "wear#local#1", "HEAD", "Release: v1.0.0\nRelease: v1.1.0")
+    assert refusal(workshop) == "wear#local#1 says v1.0.0 and v1.1.0\n  next: git show 'wear#local#1'"

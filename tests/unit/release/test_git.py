@@ -26,6 +26,14 @@ def origin(workshop: Workshop, tmp_path: Path) -> Path:
     return place
 
 
+def sign(workshop: Workshop) -> None:
+    """Set git up with a key, as a person would."""
+    key = workshop.root.parent / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    workshop.git("config", "gpg.format", "ssh")
+    workshop.git("config", "user.signingKey", str(key))
+
+
 def test_the_repository_is_found_from_a_folder_below(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +121,16 @@ def test_a_message_may_hold_any_character(workshop: Workshop) -> None:
     assert [(tag.name, tag.message) for tag in workshop.repository.tags("wear@*")] == [
         ("wear@v1.0.0", said), ("wear@v1.1.0", said),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", ["--annotate", "--sign"])
+def test_a_message_is_read_as_it_was_written(workshop: Workshop, end: str, kind: str) -> None:
+    sign(workshop)
+    said = ("Back we go", "Release: v1.0.0", "", "Action: abort", "")
+    workshop.git("tag", kind, "--cleanup=verbatim", "--message", end.join(said), "wear#local#1")
+    (tag,) = workshop.repository.tags("*")
+    assert tag.message == "\n".join(said).strip()
 
 
 def test_a_tag_of_a_tag_is_one_of_the_commit_that_it_leads_to(workshop: Workshop) -> None:
@@ -252,14 +270,8 @@ def test_a_file_of_a_commit_is_had_to_the_byte(workshop: Workshop) -> None:
 
 
 def test_whoever_has_signatures_shown_makes_a_release_of_the_same_date(workshop: Workshop) -> None:
-    key = workshop.root.parent / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    for setting, value in {
-        "gpg.format": "ssh",
-        "user.signingKey": str(key),
-        "log.showSignature": "true",
-    }.items():
-        workshop.git("config", setting, value)
+    sign(workshop)
+    workshop.git("config", "log.showSignature", "true")
     workshop.git("commit", "--quiet", "--allow-empty", "--gpg-sign", "--message", "signed")
     made = workshop.git("-c", "log.showSignature=false", "show", "--no-patch", "--format=%ct")
     assert workshop.repository.date("HEAD").timestamp() == int(made)
