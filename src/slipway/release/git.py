@@ -160,10 +160,16 @@ class Repository:
 
     def at_origin(self, path: str) -> str | None:
         """Text of a file on the origin's default branch, as last fetched, or None where it is not there."""
+        default = self._default
+        return self.read(f"refs/remotes/{default}", path) if default else None
+
+    @property
+    def _default(self) -> str | None:
+        """The origin's default branch, as `origin/main`, or None where nothing has been fetched."""
         # A remote that was added, rather than cloned, has no HEAD here. Git lists them in this order.
         branches = [f"refs/remotes/{ORIGIN}/{name}" for name in ("HEAD", "main", "master")]
-        known = self._git("for-each-ref", "--format=%(refname)", *branches).split()
-        return self.read(known[0], path) if known else None
+        known = self._git("for-each-ref", "--format=%(refname:lstrip=2)", *branches).split()
+        return known[0] if known else None
 
     def date(self, commit: str) -> datetime:
         """When a commit was made, by its own word."""
@@ -230,9 +236,13 @@ class Repository:
         return self._git("rev-parse", "--is-shallow-repository").strip() == "true"
 
     def apart(self) -> tuple[str, int, int] | None:
-        """The upstream of the current branch, and how many commits only we and only it have; None where there is none."""
+        """The upstream of the current branch, and how many commits only we and only it have; None where there is none.
+
+        Of no branch, as where a commit has been checked out, it is the origin's default branch.
+        """
         branch = self._git("branch", "--show-current").strip()
-        remote = f"{ORIGIN}/{branch}" if branch and self.resolve(f"refs/remotes/{ORIGIN}/{branch}") else None
+        same = f"{ORIGIN}/{branch}" if self.resolve(f"refs/remotes/{ORIGIN}/{branch}") else None
+        remote = same if branch else self._default
         try:
             upstream = self._git("rev-parse", "--abbrev-ref", "@{upstream}").strip()
         except GitError:
