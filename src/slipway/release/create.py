@@ -64,10 +64,10 @@ def next_version(repository: Repository, model: str, new: Pins) -> tuple[Version
 
     Compared with the highest release that counts or, where none does yet, with the highest of all: another contract is
     a major release, another model a minor one, and the same model (with another runtime, or other code around it) a patch.
-    A version that has a tag already, though it does not count, is left out.
+    A version that has a tag already, though it does not count, or one below its name, is left out.
     """
     version, why = _compared(repository, model, new)
-    taken = set(repository.tag_names(f"{model}@v*"))
+    taken = repository.taken(f"{model}@v*")
     while ReleaseName(model, version).tag in taken:
         why = f"{why}, and v{version} has a tag that does not count"
         version = version.bump_patch()
@@ -184,9 +184,10 @@ def release(repository: Repository, settings: Params, version: str | None, now: 
             f"{name.tag} exists: {by.by} made it on {by.at:%Y-%m-%d %H:%M}, at {by.commit[:7]}",
             next_command="slipway release",
         )
-    if repository.tag_names(name.tag):
+    if there := repository.tag_names(name.tag):
+        how = "as a lightweight tag or one that cannot be read" if name.tag in there else f"in {there[0]}"
         raise Refused(
-            f"{name.tag} exists, as a lightweight tag or one that cannot be read: that is no release",
+            f"{name.tag} exists, {how}: that is no release",
             next_command="slipway release",
         )
     _refuse_missing_objects(repository, found)

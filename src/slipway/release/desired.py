@@ -8,7 +8,7 @@ from slipway.errors import InputError, Locked, Refused
 from slipway.release import chain
 from slipway.release.create import releases
 from slipway.release.git import ORIGIN, OriginError, Repository, Tag, TagExistsError
-from slipway.release.names import DesiredName, ReleaseName
+from slipway.release.names import DesiredName, ReleaseName, following
 
 
 class Desired(NamedTuple):
@@ -116,7 +116,7 @@ def declare(
             _tell(repository, [release.tag, newest.name.tag])
         return newest
     _refuse_moved(repository, environment, release, known, sealed=sealed)
-    name = DesiredName(release.model, environment, above + 1)
+    name = _next(repository, DesiredName(release.model, environment, above))
     message = f"{action.capitalize()} {release.label} to {environment}\n\nAction: {action}\nRelease: {release.label}"
     try:
         repository.tag(
@@ -132,6 +132,19 @@ def declare(
     written = current(repository, release.model, environment, sealed=sealed)
     assert written is not None  # noqa: S101 - for the type checker: it was written a moment ago
     return written
+
+
+def _next(repository: Repository, last: DesiredName) -> DesiredName:
+    """The first name of a higher number that no tag has, nor bars by a name below it, as `...#7/x` bars `...#7`.
+
+    Raises:
+        Refused: No number is left.
+    """
+    series = f"{last.model}#{last.environment}#"
+    taken = repository.taken(f"{series}*")
+    while (last := last._replace(number=following(last.number, series))).tag in taken:
+        pass
+    return last
 
 
 def _overtaken(repository: Repository, name: DesiredName) -> Locked:
@@ -231,8 +244,10 @@ def _read(
 
 def _release(repository: Repository, tag: Tag, known: dict[ReleaseName, Tag], *, sealed: bool) -> ReleaseName:
     """By the tag's own word where it has one, else (a tag of plain git) the highest release of its commit that counts."""
-    said = re.search(r"^Release: (\S+)$", tag.message, re.MULTILINE)
-    if said is None:
+    said = sorted(set(re.findall(r"^Release: (\S+)$", tag.message, re.MULTILINE)))
+    if len(said) > 1:
+        raise Refused(f"{tag.name} says {' and '.join(said)}", next_command=f"git show '{tag.name}'")
+    if not said:
         at_commit = [
             name
             for name, release in known.items()
@@ -244,10 +259,10 @@ def _release(repository: Repository, tag: Tag, known: dict[ReleaseName, Tag], *,
                 next_command=f"git tag --delete '{tag.name}'",
             )
         return at_commit[-1]
-    name = next((name for name in known if name.label == said[1]), None)
+    name = next((name for name in known if name.label == said[0]), None)
     if name is None:
         raise Refused(
-            f"{tag.name} says {said[1]}, which is no release",
+            f"{tag.name} says {said[0]}, which is no release",
             next_command=f"git fetch --tags; where nobody has it any more, a tag of it on {tag.commit[:7]}",
         )
     if known[name].commit != tag.commit:

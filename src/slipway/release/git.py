@@ -1,5 +1,6 @@
 """The git repository, by the commands that a person would type."""
 
+import os
 import re
 import subprocess
 import time
@@ -13,15 +14,20 @@ from slipway.release import keys
 from slipway.release.redact import without_credentials
 
 _FIELDS = (
-    "%(refname:lstrip=2)%00%(tag)%00%(*objectname)%(objectname)%00%(taggerdate:unix)%00%(taggername)%00"
-    "%(contents:subject)%0a%0a%(contents:body)%00"
+    "%(refname:lstrip=2)%00%(tag)%00%(*objecttype)%00%(*objectname)%00%(taggerdate:unix)%00%(taggername)%00"
+    "%(contents)%00%(contents:signature)%00"
 )
-_FIELD_COUNT = 6
-_SHA_LENGTH = 40
+_FIELD_COUNT = 8
+_TEMPERATE = ("--no-prune", "--no-prune-tags")
+"""Who has set up that git removes what the origin lacks means branches, and no tag that waits to be told."""
 _LAST_DATE = datetime(9999, 12, 30, tzinfo=UTC)
 """A day before the last that Python knows, wherever one is: somebody may date a tag as late as they like."""
 ORIGIN = "origin"
 _PUSHES, _PAUSE_SECONDS = 5, 0.3
+_PATIENCE_SECONDS = 60
+"""How long an origin may take for an answer: a roll-back does not wait for one that is silent."""
+_IMPATIENT = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20")
+_IMPATIENT_SSH = ("-c", "core.sshCommand=ssh -oConnectTimeout=10 -oServerAliveInterval=15")
 _MEANWHILE = ("atomic transaction failed", "cannot lock ref", "failed to update ref")
 """What an origin says when somebody else pushes at the same moment; a moment later it says what."""
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
@@ -112,20 +118,31 @@ class Repository:
         return [entry[3:] for entry in status.split("\0") if entry]
 
     def tags(self, pattern: str) -> list[Tag]:
-        """Annotated tags whose names match a glob; one whose date cannot be read is none."""
+        """Annotated tags of commits whose names match a glob; one whose date cannot be read is none."""
         listed = self._git("for-each-ref", f"--format={_FIELDS}", f"refs/tags/{pattern}")
         # A message may hold any character but this one.
         fields = listed.split("\0")[:-1]
         records = (fields[start : start + _FIELD_COUNT] for start in range(0, len(fields), _FIELD_COUNT))
         return [
-            Tag(name.lstrip("\n"), written_as, commit[:_SHA_LENGTH], date, by, message.strip())
-            for name, written_as, commit, at, by, message in records
-            if (date := _date(at))
+            Tag(name.lstrip("\n"), written_as, commit, date, by, _message(contents, signature))
+            for name, written_as, kind, target, at, by, contents, signature in records
+            if (date := _date(at)) and (commit := self._commit(kind, target))
         ]
+
+    def _commit(self, kind: str, target: str) -> str | None:
+        """The commit that a tag's target is or, where it is a tag itself, leads to; None where that is no commit."""
+        return self.resolve(target) if kind == "tag" else target if kind == "commit" else None
 
     def tag_names(self, pattern: str) -> list[str]:
         """Names of all tags that match a glob, also of those that are not annotated, or cannot be read."""
         return self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/tags/{pattern}").split()
+
+    def taken(self, pattern: str) -> set[str]:
+        """Names that match a glob and that no new tag can have: those of tags, and those that tags stand below."""
+        listed = [f"refs/tags/{pattern}", f"refs/tags/{pattern}/**"]
+        names = self._git("for-each-ref", "--format=%(refname:lstrip=2)", *listed).split()
+        depth = pattern.count("/") + 1
+        return {"/".join(name.split("/")[:depth]) for name in names}
 
     def resolve(self, revision: str) -> str | None:
         """Sha of the commit that a revision names, or None."""
@@ -143,14 +160,21 @@ class Repository:
 
     def at_origin(self, path: str) -> str | None:
         """Text of a file on the origin's default branch, as last fetched, or None where it is not there."""
+        default = self._default
+        return self.read(f"refs/remotes/{default}", path) if default else None
+
+    @property
+    def _default(self) -> str | None:
+        """The origin's default branch, as `origin/main`, or None where nothing has been fetched."""
         # A remote that was added, rather than cloned, has no HEAD here. Git lists them in this order.
         branches = [f"refs/remotes/{ORIGIN}/{name}" for name in ("HEAD", "main", "master")]
-        known = self._git("for-each-ref", "--format=%(refname)", *branches).split()
-        return self.read(known[0], path) if known else None
+        known = self._git("for-each-ref", "--format=%(refname:lstrip=2)", *branches).split()
+        return known[0] if known else None
 
     def date(self, commit: str) -> datetime:
         """When a commit was made, by its own word."""
-        said = self._git("show", "--no-patch", "--format=%ct", f"{commit}^{{commit}}")
+        # `git show` puts a signature in front, for whoever has set it up so.
+        said, _ = self._git("rev-list", "--max-count=1", "--timestamp", f"{commit}^{{commit}}").split()
         return min(_date(said) or _LAST_DATE, _LAST_DATE)
 
     def content(self, revision: str, path: str) -> bytes | None:
@@ -212,9 +236,13 @@ class Repository:
         return self._git("rev-parse", "--is-shallow-repository").strip() == "true"
 
     def apart(self) -> tuple[str, int, int] | None:
-        """The upstream of the current branch, and how many commits only we and only it have; None where there is none."""
+        """The upstream of the current branch, and how many commits only we and only it have; None where there is none.
+
+        Of no branch, as where a commit has been checked out, it is the origin's default branch.
+        """
         branch = self._git("branch", "--show-current").strip()
-        remote = f"{ORIGIN}/{branch}" if branch and self.resolve(f"refs/remotes/{ORIGIN}/{branch}") else None
+        same = f"{ORIGIN}/{branch}" if self.resolve(f"refs/remotes/{ORIGIN}/{branch}") else None
+        remote = same if branch else self._default
         try:
             upstream = self._git("rev-parse", "--abbrev-ref", "@{upstream}").strip()
         except GitError:
@@ -232,7 +260,7 @@ class Repository:
             OriginError: It does not answer.
         """
         try:
-            self._git("fetch", "--tags", ORIGIN)
+            self._ask("fetch", "--tags", *_TEMPERATE, ORIGIN)
         except GitError as error:
             if moved := re.search(r"\[rejected\] (\S+) .*would clobber", str(error)):
                 raise MovedError(
@@ -249,7 +277,7 @@ class Repository:
         """
         references = f"refs/tags/{pattern}:refs/tags/{pattern}"
         try:
-            self._git("fetch", "--force", "--no-tags", ORIGIN, references)
+            self._ask("fetch", "--force", "--no-tags", *_TEMPERATE, ORIGIN, references)
         except GitError as error:
             raise OriginError(str(error), next_command=f"git fetch --tags {ORIGIN}") from error
 
@@ -263,7 +291,7 @@ class Repository:
         references = [f"refs/tags/{name}" for name in names]
         for _ in range(_PUSHES):
             try:
-                self._git("push", "--atomic", ORIGIN, *references)
+                self._ask("push", "--atomic", "--no-follow-tags", ORIGIN, *references)
             except GitError as error:
                 refusal = error
             else:
@@ -279,10 +307,25 @@ class Repository:
         """Remove a tag that nobody else has seen."""
         self._git("tag", "--delete", name)
 
+    def _ask(self, *arguments: str) -> None:
+        """Have git speak with the origin, for as long as that may take; SSH as a person has set it up."""
+        own_ssh = {"GIT_SSH", "GIT_SSH_COMMAND"} & os.environ.keys() or self._setting("core.sshCommand")
+        _run(
+            arguments,
+            self.root,
+            options=_IMPATIENT if own_ssh else (*_IMPATIENT, *_IMPATIENT_SSH),
+            seconds=_PATIENCE_SECONDS,
+        )
+
     def _git(
         self, *arguments: str, environment: dict[str, str] | None = None, options: Sequence[str] = ()
     ) -> str:
         return _run(arguments, self.root, environment, options)
+
+
+def _message(contents: str, signature: str) -> str:
+    """What a tag says: git's own account of it folds the lines of the first paragraph into one."""
+    return contents.removesuffix(signature).replace("\r\n", "\n").strip()
 
 
 def _date(unix: str) -> datetime | None:
@@ -304,28 +347,38 @@ def _run(
     folder: Path,
     environment: dict[str, str] | None = None,
     options: Sequence[str] = (),
+    seconds: float | None = None,
 ) -> str:
+    called = f"`git {' '.join(arguments[:2])}`"
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", *options, *arguments],
             cwd=folder,
             # Git must not wait for a password behind our own lines: who types the next command is asked.
             env={**_inherited(), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
-            check=False,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             # A message may be in any encoding.
             encoding="utf-8",
             errors="replace",
         )
     except FileNotFoundError:
         raise MachineError("git is not on PATH", next_command="slipway doctor") from None
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or ["no reason given"]
+    with process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise GitError(f"{called} failed: no answer in {seconds} s") from error
+        finally:
+            # Git ends those that it has started. Where it has ended itself, nothing is done.
+            process.terminate()
+    if process.returncode:
+        reason = errors.strip().splitlines() or ["no reason given"]
         said = next((line for line in reason if "rejected]" in line), reason[0]).removeprefix("fatal: ")
         # Git says itself what to do about a repository of somebody else.
         trust = next((line.strip() for line in reason if "--add safe.directory" in line), None)
         raise GitError(
-            without_credentials(f"`git {' '.join(arguments[:2])}` failed: {' '.join(said.split())}"),
+            without_credentials(f"{called} failed: {' '.join(said.split())}"),
             next_command=trust,
         )
-    return done.stdout
+    return output

@@ -5,13 +5,15 @@ from typing import NamedTuple, Self
 
 from semver import Version
 
-from slipway.errors import InputError
+from slipway.errors import InputError, Refused
 
 _MODEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ENVIRONMENT = r"[a-z](?:[a-z0-9-]*[a-z0-9])?"
-_NUMBER = r"(?:0|[1-9][0-9]*)"
+# Of few digits: one more than the largest that somebody else has tagged must still be the name of a file.
+_COUNT = r"[1-9][0-9]{0,8}"
+_NUMBER = rf"(?:0|{_COUNT})"
 _RELEASE = re.compile(rf"(?P<model>{_MODEL})@v(?P<version>{_NUMBER}\.{_NUMBER}\.{_NUMBER})")
-_DESIRED = re.compile(rf"(?P<model>{_MODEL})#(?P<environment>{_ENVIRONMENT})#(?P<number>[1-9][0-9]*)")
+_DESIRED = re.compile(rf"(?P<model>{_MODEL})#(?P<environment>{_ENVIRONMENT})#(?P<number>{_COUNT})")
 
 FIRST = Version(1, 0, 0)
 
@@ -19,6 +21,25 @@ FIRST = Version(1, 0, 0)
 def is_environment(text: str) -> bool:
     """Whether a tag can name an environment so."""
     return re.fullmatch(_ENVIRONMENT, text) is not None
+
+
+def count(digits: str) -> int | None:
+    """The number that a tag of a series ends in, or None where that is none."""
+    return int(digits) if re.fullmatch(_COUNT, digits) else None
+
+
+def following(number: int, series: str) -> int:
+    """The next number of a series.
+
+    Raises:
+        Refused: There is none.
+    """
+    if count(str(number + 1)) is None:
+        raise Refused(
+            f"no number is left after {series}{number}, which nobody has come to by counting",
+            next_command=f"git push origin --delete 'refs/tags/{series}{number}' && git tag --delete '{series}{number}'",
+        )
+    return number + 1
 
 
 class ReleaseName(NamedTuple):

@@ -14,7 +14,7 @@ from slipway.errors import InputError, Refused
 from slipway.release import chain
 from slipway.release.create import releases
 from slipway.release.git import OriginError, Repository, Tag, TagExistsError
-from slipway.release.names import ReleaseName
+from slipway.release.names import ReleaseName, count, following
 
 _PREFIX = "quarantine"
 _TITLE_LENGTH = 200
@@ -174,10 +174,10 @@ def _publish(repository: Repository, model: str) -> None:
 
 def _write(repository: Repository, name: ReleaseName, message: str, now: datetime, *, sealed: bool) -> str:
     series = f"{_PREFIX}/{name.model}/{name.label}"
-    known = [_parsed(tag, name.model) for tag in repository.tag_names(f"{series}/*")]
+    known = [_parsed(tag, name.model) for tag in repository.taken(f"{series}/*")]
     number = max((found[1] for found in known if found), default=0)
     commit = _commit(repository, name, releases(repository, name.model))
-    tag = f"{series}/{number + 1}"
+    tag = f"{series}/{following(number, f'{series}/')}"
     earlier = repository.tags(f"{series}/*")
     after = (
         chain.last_date(repository, earlier) if sealed else max((each.at for each in earlier), default=None)
@@ -194,9 +194,10 @@ def _commit(repository: Repository, name: ReleaseName, known: Mapping[ReleaseNam
 
 def _parsed(tag: str, model: str) -> tuple[ReleaseName, int] | None:
     """The release and the number of a tag, or None where it is none of these."""
-    match = re.fullmatch(rf"{_PREFIX}/{re.escape(model)}/(v[0-9.]+)/([1-9][0-9]*)", tag)
+    match = re.fullmatch(rf"{_PREFIX}/{re.escape(model)}/(v[0-9.]+)/([0-9]+)", tag)
     name = ReleaseName.from_tag(f"{model}@{match[1]}", model) if match else None
-    return (name, int(match[2])) if match and name else None
+    number = count(match[2]) if match else None
+    return (name, number) if name and number else None
 
 
 def _action(message: str) -> str:

@@ -74,10 +74,20 @@ def test_a_branch_that_has_diverged_is_not_released(
 
 def test_a_detached_head_is_a_commit_like_another(workshop: Workshop, other: Workshop) -> None:
     del other
+    workshop.git("switch", "--quiet", "--detach")
+    assert why(workshop) == "the first release; this commit is 1 behind origin/main"
+
+
+def test_a_detached_head_that_has_diverged_is_not_released(workshop: Workshop, other: Workshop) -> None:
+    del other
+    workshop.git("switch", "--quiet", "--detach")
     workshop.write({"source/notes.txt": "ours"})
     workshop.commit()
-    workshop.git("switch", "--quiet", "--detach")
-    assert why(workshop) == "the first release"
+    with pytest.raises(
+        Refused, match="has diverged from origin/main: 1 of its commits are only here, 1 only there"
+    ):
+        why(workshop)
+    assert workshop.tags == []
 
 
 def test_a_branch_that_the_origin_does_not_have_is_released(workshop: Workshop, origin: Path) -> None:

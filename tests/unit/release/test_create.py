@@ -91,7 +91,7 @@ def test_releases_are_listed_the_oldest_version_first(versions: list[tuple[int, 
     class Listed(Repository):
         def _git(self, *_: str, **__: object) -> str:
             return "".join(
-                f"wear@v{major}.{minor}.{patch}\0\0{'a' * 40}\x001700000000\0Ada\0x\0\n"
+                f"wear@v{major}.{minor}.{patch}\0\0commit\0{'a' * 40}\x001700000000\0Ada\0x\0\0\n"
                 for major, minor, patch in versions
             )
 
@@ -385,3 +385,14 @@ def test_the_latest_release_is_the_highest(workshop: Workshop) -> None:
         create.latest(workshop.repository, MODEL)
     workshop.releases(3)
     assert create.latest(workshop.repository, MODEL).label == "v1.2.0"
+
+
+def test_a_version_that_a_tag_below_it_bars_is_left_out(workshop: Workshop) -> None:
+    workshop.git("tag", "wear@v1.0.0/x")
+    with pytest.raises(Refused, match=r"wear@v1.0.0 exists, in wear@v1.0.0/x: that is no release"):
+        create.release(workshop.repository, workshop.settings, "v1.0.0", NOW)
+    made = create.release(workshop.repository, workshop.settings, None, NOW)
+    assert (made.name.label, made.why) == (
+        "v1.0.1",
+        "the first release, and v1.0.0 has a tag that does not count",
+    )

@@ -332,11 +332,13 @@ def test_a_declaration_is_dated_after_all_others_and_after_its_release(workshop:
     assert declare(workshop, first).at == NOW + timedelta(days=365, seconds=1)
 
 
-def test_a_tag_on_a_tag_is_refused(workshop: Workshop) -> None:
-    """As GTO takes it for a commit of its own."""
+def test_a_tag_on_a_release_declares_that_as_one_on_its_commit_does(workshop: Workshop) -> None:
+    """Other than for GTO, which takes the tag for a commit of its own."""
     (release,) = workshop.releases(1)
     workshop.git("tag", "--annotate", "--message", "x", "wear#local#1", release.tag)
-    assert refusal(workshop).startswith("wear#local#1 stands on a commit that is no release")
+    found = current(workshop)
+    assert found is not None
+    assert (found.release, found.commit) == (release, workshop.git("rev-parse", "HEAD"))
 
 
 def test_a_clone_agrees(workshop: Workshop, tmp_path: Path) -> None:
@@ -355,3 +357,43 @@ def test_a_number_that_the_hosts_have_seen_is_not_given_again(workshop: Workshop
     assert name.number == 8
     assert desired.declare(workshop.repository, "local", second, "deploy", NOW, above=8).name == name
     assert desired.declare(workshop.repository, "local", second, "deploy", NOW, above=9).name.number == 10
+
+
+def test_a_number_that_a_tag_below_it_bars_is_left_out(workshop: Workshop) -> None:
+    first, second = workshop.releases(2)
+    declare(workshop, first)
+    workshop.git("tag", "wear#local#2/x")
+    found = current(workshop)
+    assert found is not None
+    assert found.name.number == 1
+    desired.refuse_forged(workshop.repository, MODEL, "local", sealed=False)
+    assert declare(workshop, second).name.number == 3
+
+
+def test_a_number_that_nobody_counts_to_is_none(workshop: Workshop) -> None:
+    (release,) = workshop.releases(1)
+    plain_tag(workshop, f"wear#local#{'9' * 222}", "HEAD")
+    desired.refuse_forged(workshop.repository, MODEL, "local", sealed=False)
+    assert declare(workshop, release).name.number == 1
+
+
+def test_after_the_largest_number_of_all_there_is_none_and_what_to_do_is_said(workshop: Workshop) -> None:
+    (release,) = workshop.releases(1)
+    workshop.git("tag", "wear#local#999999999")
+    with pytest.raises(Refused, match="no number is left after wear#local#999999999") as caught:
+        declare(workshop, release)
+    assert caught.value.next_command == (
+        "git push origin --delete 'refs/tags/wear#local#999999999' && git tag --delete 'wear#local#999999999'"
+    )
+
+
+def test_a_release_that_a_person_writes_into_the_first_paragraph_is_read(workshop: Workshop) -> None:
+    (first,) = workshop.releases(1)
+    plain_tag(workshop, "wear@v1.1.0", "HEAD")
+    plain_tag(workshop, "wear#local#1", "HEAD", "Back we go\nRelease: v1.0.0")
+    assert [each.release for each in desired.history(workshop.repository, MODEL, "local")] == [first]
+
+
+def test_a_tag_that_says_two_releases_says_none(workshop: Workshop) -> None:
+    plain_tag(workshop, "wear#local#1", "HEAD", "Release: v1.0.0\nRelease: v1.1.0")
+    assert refusal(workshop) == "wear#local#1 says v1.0.0 and v1.1.0\n  next: git show 'wear#local#1'"

@@ -1,4 +1,7 @@
+import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,9 +11,27 @@ from hypothesis import strategies as st
 from tests.unit.workshop import NOW, Workshop
 
 from slipway.errors import InputError, MachineError
-from slipway.release.git import GitError, Repository, Tag, TagExistsError
+from slipway.release import git
+from slipway.release.git import GitError, OriginError, Repository, Tag, TagExistsError
 
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def origin(workshop: Workshop, tmp_path: Path) -> Path:
+    """A bare repository that the workshop came from."""
+    place = tmp_path / "origin.git"
+    workshop.git("clone", "--quiet", "--bare", ".", str(place))
+    workshop.git("remote", "add", "origin", str(place))
+    return place
+
+
+def sign(workshop: Workshop) -> None:
+    """Set git up with a key, as a person would."""
+    key = workshop.root.parent / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    workshop.git("config", "gpg.format", "ssh")
+    workshop.git("config", "user.signingKey", str(key))
 
 
 def test_the_repository_is_found_from_a_folder_below(
@@ -102,6 +123,37 @@ def test_a_message_may_hold_any_character(workshop: Workshop) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", ["--annotate", "--sign"])
+def test_a_message_is_read_as_it_was_written(workshop: Workshop, end: str, kind: str) -> None:
+    sign(workshop)
+    said = ("Back we go", "Release: v1.0.0", "", "Action: abort", "")
+    workshop.git("tag", kind, "--cleanup=verbatim", "--message", end.join(said), "wear#local#1")
+    (tag,) = workshop.repository.tags("*")
+    assert tag.message == "\n".join(said).strip()
+
+
+def test_a_tag_of_a_tag_is_one_of_the_commit_that_it_leads_to(workshop: Workshop) -> None:
+    head = workshop.git("rev-parse", "HEAD")
+    for name, target in (
+        ("wear@v1.0.0", "HEAD"),
+        ("wear#local#1", "wear@v1.0.0"),
+        ("wear#local#2", "wear#local#1"),
+    ):
+        workshop.git("tag", "--annotate", "--message", "x", name, target)
+    assert {tag.name: tag.commit for tag in workshop.repository.tags("*")} == dict.fromkeys(
+        workshop.tags, head
+    )
+
+
+@pytest.mark.parametrize("target", ["HEAD:params.yaml", "HEAD^{tree}"])
+def test_a_tag_of_what_is_no_commit_is_none(workshop: Workshop, target: str) -> None:
+    workshop.git("tag", "--annotate", "--message", "x", "odd", target)
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0", target)
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.1.0", "odd")
+    assert workshop.repository.tags("wear@*") == []
+
+
 def dated(workshop: Workshop, name: str, seconds: int) -> None:
     """A tag of any date, which `git tag` would not make."""
     head = workshop.git("rev-parse", "HEAD")
@@ -130,6 +182,12 @@ def test_only_tags_of_the_pattern_are_listed(workshop: Workshop) -> None:
     for name in ("wear@v1.0.0", "wear#local#1", "wear#localhost#1", "tear@v1.0.0"):
         workshop.git("tag", "--annotate", "--message", "x", name)
     assert [tag.name for tag in workshop.repository.tags("wear#local#*")] == ["wear#local#1"]
+
+
+def test_a_name_is_taken_by_a_tag_and_by_one_below_it(workshop: Workshop) -> None:
+    for name in ("wear#local#1", "wear#local#2/x", "wear#local#3/x/y", "wear#staging#4/x"):
+        workshop.git("tag", name)
+    assert workshop.repository.taken("wear#local#*") == {"wear#local#1", "wear#local#2", "wear#local#3"}
 
 
 def test_a_branch_of_the_same_name_hides_no_tag(workshop: Workshop) -> None:
@@ -209,3 +267,79 @@ def test_a_file_of_a_commit_is_had_to_the_byte(workshop: Workshop) -> None:
     assert workshop.repository.content(commit, "odd.bin") == content
     assert workshop.repository.content(commit, "absent") is None
     assert workshop.repository.content("no-revision", "odd.bin") is None
+
+
+def test_whoever_has_signatures_shown_makes_a_release_of_the_same_date(workshop: Workshop) -> None:
+    sign(workshop)
+    workshop.git("config", "log.showSignature", "true")
+    workshop.git("commit", "--quiet", "--allow-empty", "--gpg-sign", "--message", "signed")
+    made = workshop.git("-c", "log.showSignature=false", "show", "--no-patch", "--format=%ct")
+    assert workshop.repository.date("HEAD").timestamp() == int(made)
+
+
+@pytest.mark.parametrize("whose", ["fetch", "remote.origin"])
+def test_asking_the_origin_removes_nothing_whatever_a_person_has_set_up(
+    workshop: Workshop, origin: Path, whose: str
+) -> None:
+    del origin
+    for setting in ("prune", "pruneTags"):
+        workshop.git("config", f"{whose}.{setting}", "true")
+    for name in ("wear@v1.0.0", "quarantine/wear/v1.0.0/1"):
+        workshop.git("tag", "--annotate", "--message", "x", name)
+    workshop.repository.fetch_tags()
+    workshop.repository.take_over("quarantine/wear/*")
+    assert workshop.tags == ["quarantine/wear/v1.0.0/1", "wear@v1.0.0"]
+
+
+def test_the_origin_is_given_no_other_tags_whatever_a_person_has_set_up(
+    workshop: Workshop, origin: Path
+) -> None:
+    workshop.git("config", "push.followTags", "true")
+    for name in ("mine", "wear@v1.0.0"):
+        workshop.git("tag", "--annotate", "--message", "x", name)
+    workshop.repository.publish(["wear@v1.0.0"])
+    assert Repository(origin).tag_names("*") == ["wear@v1.0.0"]
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Where a server listens that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("scheme", ["git", "http", "ssh"])
+def test_an_origin_that_is_silent_is_not_waited_for(
+    workshop: Workshop, silent: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "_PATIENCE_SECONDS", 1)
+    workshop.git("remote", "add", "origin", f"{scheme}://{silent}/x.git")
+    workshop.git("tag", "--annotate", "--message", "x", "wear@v1.0.0")
+    began = time.monotonic()
+    with pytest.raises(OriginError, match="`git fetch --tags` failed: no answer in 1 s") as caught:
+        workshop.repository.fetch_tags()
+    assert caught.value.next_command == "git fetch --tags origin"
+    with pytest.raises(OriginError, match="`git push --atomic` failed: no answer in 1 s"):
+        workshop.repository.publish(["wear@v1.0.0"])
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("own", ["variable", "setting", "none"])
+def test_ssh_is_called_as_a_person_has_set_it_up(
+    workshop: Workshop, own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    for name in ("ssh", "mine"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$0 $*" >>{said}\nexit 1\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    workshop.git("remote", "add", "origin", "ssh://example.org/x.git")
+    if own == "variable":
+        monkeypatch.setenv("GIT_SSH_COMMAND", "mine")
+    if own == "setting":
+        workshop.git("config", "core.sshCommand", "mine")
+    with pytest.raises(OriginError):
+        workshop.repository.fetch_tags()
+    assert said.read_text().startswith(
+        str(tmp_path / ("ssh -oConnectTimeout=10" if own == "none" else "mine"))
+    )

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from semver import Version
 
 from slipway.errors import InputError
-from slipway.release.names import DesiredName, ReleaseName
+from slipway.release.names import DesiredName, ReleaseName, count
 
 numbers = st.integers(0, 10**6)
 models = st.from_regex(re.compile(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", re.ASCII), fullmatch=True)
 environments = st.from_regex(re.compile(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", re.ASCII), fullmatch=True)
 releases = st.builds(ReleaseName, models, st.builds(Version, numbers, numbers, numbers))
-desired_states = st.builds(DesiredName, models, environments, st.integers(1, 10**9))
+desired_states = st.builds(DesiredName, models, environments, st.integers(1, 10**9 - 1))
 
 
 @given(releases)
@@ -94,3 +94,12 @@ def test_a_tag_that_is_no_release_is_passed_over(text: str) -> None:
 )
 def test_a_tag_that_is_no_desired_state_is_passed_over(tag: str) -> None:
     assert DesiredName.from_tag(tag, "wear", "local") is None
+
+
+@pytest.mark.parametrize("digits", [10, 222])
+def test_a_number_that_nobody_counts_to_is_none(digits: int) -> None:
+    number = "9" * digits
+    assert ReleaseName.from_tag(f"wear@v1.{number}.0", "wear") is None
+    assert DesiredName.from_tag(f"wear#local#{number}", "wear", "local") is None
+    assert count(number) is None
+    assert count("9" * 9) == 10**9 - 1

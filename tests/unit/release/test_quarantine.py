@@ -124,3 +124,11 @@ def test_a_team_is_told_who_lets_a_release_go_and_why_it_was_barred(
     assert [line.split("refs/tags/")[1] for line in told] == [
         f"quarantine/wear/v1.1.0/{number}" for number in (1, 2)
     ]
+
+
+@pytest.mark.parametrize("planted", ["1/x", "9" * 222])
+def test_a_tag_that_bars_a_number_bars_no_quarantine(workshop: Workshop, planted: str) -> None:
+    workshop.releases(2)
+    workshop.git("tag", "--annotate", "--message", "x", f"quarantine/wear/v1.1.0/{planted}")
+    bar(workshop)
+    assert barred(workshop) == ["v1.1.0"]
