@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from tests.lab.team import OBJECTS, Team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lab.lab import Lab
     from tests.workflows.github import Run
@@ -53,13 +54,13 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture(scope="module")
-def team(
-    hosts: Lab, aws: Aws, api: Api, seed: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Team:
-    made = Team(tmp_path_factory.mktemp("team"), hosts, aws, seed, cache, api.url, REPOSITORY, TOKEN)
-    made.trains("Train it for the first time", {})
-    made.merges()
-    return made
+def team(hosts: Lab, aws: Aws, api: Api, seed: Path, cache: Path) -> Iterator[Team]:
+    """In a folder whose path is short: SSH's sockets lie in the jobs' homes, and their paths have little room."""
+    with TemporaryDirectory(prefix="team-") as folder:
+        made = Team(Path(folder), hosts, aws, seed, cache, api.url, REPOSITORY, TOKEN)
+        made.trains("Train it for the first time", {})
+        made.merges()
+        yield made
 
 
 def brought(team: Team, api: Api, tag: str) -> Run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -56,3 +57,36 @@ def _shift(made: Workplace, column: str, by: float) -> None:
     ours = "      - src/slipway/pipeline/ingest.py\n"
     pipeline.write_text(text.replace(ours, f"      - data/newer.csv\n{ours}"))
     made.git("add", "data/newer.csv")
+
+
+class Told:
+    """A report that was written."""
+
+    def __init__(self, folder: Path, said: str) -> None:
+        self.said = said
+        self.markdown = (folder / "report.md").read_text()
+        self.html = (folder / "report.html").read_text()
+        self.found: dict[str, Any] = json.loads((folder / "report.json").read_text())
+
+    @property
+    def only(self) -> dict[str, Any]:
+        """The one comparison."""
+        (found,) = self.found["comparisons"]
+        return dict(found)
+
+    def metric(self, name: str) -> dict[str, Any]:
+        (found,) = [each for each in self.only["metrics"] if each["name"] == name]
+        return dict(found)
+
+
+@pytest.fixture
+def report(desk: Workplace, tmp_path: Path) -> Any:
+    """Reports on a branch."""
+
+    def tell(branch: str, *arguments: str) -> Told:
+        desk.git("checkout", "--quiet", "--force", branch)
+        said = desk.does("report", "--out", str(tmp_path), *arguments)
+        return Told(tmp_path, said)
+
+    yield tell
+    desk.git("checkout", "--quiet", "--force", "base")

@@ -17,39 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Told:
-    """A report that was written."""
-
-    def __init__(self, folder: Path, said: str) -> None:
-        self.said = said
-        self.markdown = (folder / "report.md").read_text()
-        self.html = (folder / "report.html").read_text()
-        self.found: dict[str, Any] = json.loads((folder / "report.json").read_text())
-
-    @property
-    def only(self) -> dict[str, Any]:
-        """The one comparison."""
-        (found,) = self.found["comparisons"]
-        return dict(found)
-
-    def metric(self, name: str) -> dict[str, Any]:
-        (found,) = [each for each in self.only["metrics"] if each["name"] == name]
-        return dict(found)
-
-
-@pytest.fixture
-def report(desk: Workplace, tmp_path: Path) -> Any:
-    """Reports on a branch."""
-
-    def tell(branch: str, *arguments: str) -> Told:
-        desk.git("checkout", "--quiet", "--force", branch)
-        said = desk.does("report", "--out", str(tmp_path), *arguments)
-        return Told(tmp_path, said)
-
-    yield tell
-    desk.git("checkout", "--quiet", "--force", "base")
-
-
 def test_a_change_of_hyperparameters_is_compared_with_the_base_and_with_production(report: Any) -> None:
     told = report("better", "--base", "base", "--environment", "production")
     assert told.found["verdict"] == "fine"
