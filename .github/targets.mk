@@ -9,7 +9,7 @@ PYTEST := .venv/bin/pytest --numprocesses logical --dist loadfile --no-loadscope
 setup: .venv
 
 check-python: .venv
-	@$(call hooks,ruff-check ruff-format mypy params uv-lock)
+	@$(call hooks,ruff-check ruff-format mypy params uv-lock private-keys)
 	@$(PYTEST) --ignore tests/infra --ignore tests/lab --ignore tests/workflows
 
 check-pipeline: .venv
