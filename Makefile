@@ -21,12 +21,9 @@ verify: .venv ## Rebuild the commit in a clean room, and compare every output wi
 down: .venv ## Stop what runs on this machine
 	@$(SLIPWAY) down
 
-# The lab's drills measure what clients see, so nothing else runs beside them. The rest waits more than it computes.
+# Most tests wait more than they compute, hence the worker more.
 test: .venv ## Set everything up and run the tests
-	@code=0; workers=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); \
-	.venv/bin/pytest --ignore tests/lab/drills --numprocesses $$workers --dist loadfile --no-loadscope-reorder || code=$$?; \
-	.venv/bin/pytest tests/lab/drills || code=$$?; \
-	exit $$code
+	@.venv/bin/pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 
 nightly: .venv ## Run the tests that take too long for every change, as root: some, and most drills
 	@.venv/bin/pytest -m nightly

@@ -6,10 +6,14 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.local.workplace import Candidate, Workplace, until, with_note
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+pytestmark = pytest.mark.nightly
 
 
 def flip(file: Path) -> None:

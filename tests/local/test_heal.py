@@ -37,6 +37,7 @@ def healthy(local: Workplace, fresh: Candidate) -> Iterator[Workplace]:
     assert (live, log) == (local.one_slot_answers(), local.log())
 
 
+@pytest.mark.nightly
 def test_a_supervisord_that_was_killed_while_slots_serve_is_shown(healthy: Workplace) -> None:
     os.kill(int((healthy.home / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
     assert healthy.answers(), "the slot serves on"
@@ -58,12 +59,14 @@ def test_a_runtime_that_lacks_a_file_is_shown(healthy: Workplace) -> None:
     assert problems(healthy) == [f"the runtime of {live} is not whole"]
 
 
+@pytest.mark.nightly
 def test_a_damaged_candidate_is_brought_again_from_the_work_tree_that_made_it(healthy: Workplace) -> None:
     live = healthy.answers()
     flip(healthy.home / "releases" / live / "bundle" / "model.onnx")
     assert problems(healthy) == [f"the files of {live} are not whole"]
 
 
+@pytest.mark.nightly
 def test_a_candidate_of_another_work_tree_that_is_damaged_cannot_be_healed_and_is_left_as_it_is(
     local: Workplace, first: Candidate, fresh: Candidate
 ) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.lab.drills.drill import Drill
     from tests.lab.drills.site import Site
 
+pytestmark = pytest.mark.nightly
+
 CANCELLED = 130
 SECONDS = 300
 CLONES = 10
@@ -27,7 +29,6 @@ STEPS = ("collect", "provision", "preflight", "configure", "activate")
 """What a deploy says when each has ended."""
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(3, "deploy killed -9")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_deploy_that_is_killed_is_finished_by_the_same_command(drill: Drill, step: str) -> None:
@@ -41,7 +42,6 @@ def test_a_deploy_that_is_killed_is_finished_by_the_same_command(drill: Drill, s
     drill.ends_on(drill.new)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(4, "Ctrl-C, or a cancelled workflow")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "cancelled"])
 def test_a_cancelled_deploy_finishes_the_host_and_frees_the_lock(drill: Drill, signal_number: int) -> None:
@@ -94,7 +94,6 @@ def family(pid: int) -> list[int]:
     return found
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(8, "the machine that holds the lock is lost")
 def test_a_lock_whose_holder_is_lost_is_taken_over_and_that_is_written_down(
     drill: Drill, tmp_path: Path
@@ -131,7 +130,6 @@ cli.main()
 """
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(35, "clock wrong by minutes, and by a year")
 def test_with_a_wrong_clock_the_number_decides(drill: Drill) -> None:
     site = drill.site

@@ -15,6 +15,8 @@ from tests.local.workplace import until
 if TYPE_CHECKING:
     from tests.lab.drills.drill import Drill
 
+pytestmark = pytest.mark.nightly
+
 SECONDS_TO_RETURN = 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 """On a machine that has nothing else to do; a busy one takes its share longer."""
 IDLE, ASKED = 150, 200

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tests.lab.drills.drill import Drill
 
+pytestmark = pytest.mark.nightly
+
 FAILED, REFUSED, ROLLED_BACK = 1, 3, 4
 
 
@@ -32,7 +34,6 @@ def test_corrupt_bytes_are_refused_before_anything_is_switched(drill: Drill) -> 
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(20, "corrupt or truncated bundle on a host's disk")
 def test_damage_on_a_disk_is_shown_and_healed_by_the_next_deploy(drill: Drill) -> None:
     host = drill.site.hosts["model-2"]
@@ -44,7 +45,6 @@ def test_damage_on_a_disk_is_shown_and_healed_by_the_next_deploy(drill: Drill) -
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(21, "bundle with an extra file")
 def test_a_bundle_with_an_extra_file_is_refused(drill: Drill) -> None:
     release = drill.site.forge(bad.with_extra_file(drill.site.candidate()))
@@ -55,7 +55,6 @@ def test_a_bundle_with_an_extra_file_is_refused(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(22, "manifest says v2, bytes are v1")
 def test_bytes_of_another_release_are_refused(drill: Drill) -> None:
     second = with_note(drill.site.candidate(), "the second")
@@ -65,7 +64,6 @@ def test_bytes_of_another_release_are_refused(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(23, "tag missing, or no dvc.lock at the tag")
 def test_a_release_that_is_none_names_those_that_are(drill: Drill) -> None:
     release = drill.site.forge(drill.site.candidate(), drop="dvc.lock")
@@ -78,7 +76,6 @@ def test_a_release_that_is_none_names_those_that_are(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(24, "tag moved after its release")
 def test_a_tag_that_was_moved_is_refused(drill: Drill) -> None:
     site, tag = drill.site, drill.site.tag_of(drill.old)
@@ -95,7 +92,6 @@ def test_a_tag_that_was_moved_is_refused(drill: Drill) -> None:
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(24, "tag of a release that was live earlier is moved")
 def test_a_moved_tag_of_an_earlier_release_is_refused_too(drill: Drill) -> None:
     site, old, new = drill.site, drill.old, drill.new
@@ -132,9 +128,7 @@ def test_a_rollback_works_from_the_copies_on_the_hosts(drill: Drill, tmp_path: P
 
 
 @pytest.mark.drill(26, "model that predicts NaN, constants, or has columns swapped")
-@pytest.mark.parametrize(
-    "change", ["nan", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("constant", "swapped"))]
-)
+@pytest.mark.parametrize("change", ["nan", "constant", "swapped"])
 def test_golden_rows_refuse_an_ill_model_before_it_gets_a_request(drill: Drill, change: str) -> None:
     release = drill.site.forge(bad.with_weights(drill.site.candidate(), change))
     with drill.load():
@@ -148,7 +142,6 @@ def test_golden_rows_refuse_an_ill_model_before_it_gets_a_request(drill: Drill, 
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(27, "plausible but worse model")
 def test_a_plausible_model_that_decides_otherwise_is_aborted_in_its_bake(drill: Drill) -> None:
     site = drill.site
@@ -162,7 +155,6 @@ def test_a_plausible_model_that_decides_otherwise_is_aborted_in_its_bake(drill: 
     drill.ends_on(drill.old)
 
 
-@pytest.mark.nightly
 @pytest.mark.drill(30, "no traffic during the bake")
 def test_without_traffic_golden_rows_decide_and_nothing_is_promoted_for_want_of_data(drill: Drill) -> None:
     """No traffic means no load: there is one afterwards."""
