@@ -25,7 +25,7 @@ down: .venv ## Stop what runs on this machine
 test: .venv ## Set everything up and run the tests
 	@.venv/bin/pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 
-nightly: .venv ## Run the tests that take too long for every change, as root: some, and most drills
+nightly: .venv ## Run the tests that take too long for every change, as root; the drills are among them
 	@.venv/bin/pytest -m nightly
 
 check: .venv ## Run every check of pre-commit on every file

@@ -32,6 +32,8 @@ def primed(seed: Path, session: Path, to: Path) -> None:
             if sum(file.stat().st_size for file in kept.rglob("*") if file.is_file()) > _MOST_BYTES:
                 shutil.rmtree(kept)
             place = Workplace(session / "primed")
+            # Another process may have failed at it: each one says why.
+            shutil.rmtree(place.root, ignore_errors=True)
             clone(seed, place.root, kept)
             place.run("dvc", "repro", "--quiet")
             shutil.rmtree(place.root)

@@ -109,7 +109,7 @@ def refusal(found: Verification, revision: str) -> Refused:
             ]
         ),
         next_command="dvc repro, which says more"
-        if any(reason.split(": ")[1].startswith(_FAILS) for reason in reasons)
+        if any(reason.startswith(_FAILS) for each in found.stages for reason in each.reasons)
         else "dvc repro --force, and commit what it makes",
     )
 
